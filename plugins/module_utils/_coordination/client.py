@@ -1,0 +1,144 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import time
+import traceback
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+
+REDIS_IMPORT_ERROR: t.Optional[str]
+try:
+    import redis
+    from redis.backoff import ExponentialBackoff, NoBackoff
+    from redis.connection import parse_url
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel
+except ImportError:
+    REDIS_IMPORT_ERROR = traceback.format_exc()
+else:
+    REDIS_IMPORT_ERROR = None
+
+Result = t.TypeVar("Result")
+
+# A server that has stopped without closing its connections is noticed after this long.
+SOCKET_TIMEOUT = 10.0
+
+
+class Client:
+    """A Redis client that rides out a restart of the server, and says in one sentence when it stays away."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        if not settings.is_set:
+            raise CoordinationError("no Redis is given; set redis_url, redis_sentinels or MULTIDEVICE_REDIS_URL")
+        self.settings = settings
+        try:
+            self.redis = _connect(settings)
+        except (ValueError, OSError) as error:
+            raise CoordinationError(f"redis_url is not understood: {self._clean(error)}") from error
+
+    def close(self) -> None:
+        self.redis.close()
+
+    def call(self, operation: t.Callable[[redis.Redis], Result]) -> Result:
+        """Run an operation that may be repeated without harm, until Redis answers or our patience ends."""
+        deadline = time.monotonic() + self.settings.timeout
+
+        def failed(error: Exception) -> None:
+            if isinstance(error, _REFUSED) or _is_certificate_error(error):
+                raise CoordinationError(
+                    f"Redis at {self.settings.address} refuses us: {self._clean(error)}"
+                ) from error
+            if time.monotonic() >= deadline:
+                raise CoordinationError(
+                    f"Redis at {self.settings.address} does not answer "
+                    f"(tried for {self.settings.timeout:g} s): {self._clean(error)}"
+                ) from error
+
+        patient = Retry(ExponentialBackoff(cap=1.0, base=0.05), -1, _AWAY)
+        try:
+            return patient.call_with_retry(lambda: operation(self.redis), failed)
+        except redis.exceptions.ResponseError as error:
+            if str(error).split(" ", 1)[0] in OWN_ERRORS:
+                raise
+            raise CoordinationError(
+                f"Redis at {self.settings.address} refuses a command: {self._clean(error)}"
+            ) from error
+
+    def _clean(self, error: Exception) -> str:
+        text = " ".join(str(error).split()) or type(error).__name__
+        for secret in (self.settings.password, _password_in(self.settings.url)):
+            if secret:
+                text = text.replace(secret, "********")
+        return text.rstrip(".")
+
+
+# What our own scripts answer with; everything else is the server's.
+OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER")
+
+if REDIS_IMPORT_ERROR is None:
+    _AWAY: tuple[type[Exception], ...] = (
+        redis.exceptions.ConnectionError,
+        redis.exceptions.TimeoutError,
+        redis.exceptions.ReadOnlyError,
+        redis.exceptions.TryAgainError,
+        OSError,
+    )
+    _REFUSED: tuple[type[Exception], ...] = (
+        redis.exceptions.AuthenticationError,
+        redis.exceptions.AuthorizationError,
+    )
+
+
+def _connect(settings: RedisSettings) -> redis.Redis:
+    options: dict[str, t.Any] = {
+        "decode_responses": True,
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if settings.username:
+        options["username"] = settings.username
+    if settings.password:
+        options["password"] = settings.password
+    tls: dict[str, t.Any] = {}
+    if settings.uses_tls:
+        tls = {
+            "ssl_ca_certs": settings.ca_cert,
+            "ssl_certfile": settings.client_cert,
+            "ssl_keyfile": settings.client_key,
+        }
+    if not settings.sentinels:
+        return redis.Redis.from_url(settings.url or "", **options, **tls)
+    in_url = parse_url(settings.url) if settings.url else {}
+    for key in ("host", "port", "path", "connection_class"):
+        in_url.pop(key, None)
+    if settings.uses_tls:
+        tls["ssl"] = True
+    asking = {"socket_timeout": 2.0, "decode_responses": True, "protocol": 2, **tls}
+    sentinel = Sentinel(list(settings.sentinels), sentinel_kwargs=asking, **{**in_url, **options, **tls})
+    return sentinel.master_for(settings.sentinel_service)
+
+
+def _is_certificate_error(error: BaseException) -> bool:
+    import ssl
+
+    cause: t.Optional[BaseException] = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError) or "certificate" in str(cause).lower():
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _password_in(url: t.Optional[str]) -> t.Optional[str]:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).password if url else None
