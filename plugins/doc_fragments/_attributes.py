@@ -8,7 +8,8 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    # A module adds its own "attributes:" with "support:" (full, partial, none, N/A) and, where it is not full, "details:".
+    # A module adds its own "attributes:" with "support:" (full, partial, none, N/A) and, where it is not full,
+    # "details:"; and for platform the "platforms:".
     DOCUMENTATION = r"""
 options: {}
 attributes:
@@ -25,6 +26,7 @@ attributes:
   platform:
     description:
       - Operating systems on which the module runs.
+    support: full
 """
 
     # For modules that have an action plugin: "support:" and "details:" are the same for all of them.

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The first Python that is new enough. It only starts the rest: each part makes its own environment in .cache/.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+JOB ?=
+STAGES ?=
+
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo    run the example job in a virtual lab (JOB=path: another job)"
+	@echo "make test    all checks and tests (STAGES=\"units real\": only these)"
+	@echo "make lint    only the checks of formatting, types, documentation and licences"
+	@echo "make format  put the code into the form that the checks want"
+	@echo "make bench   the benchmarks; writes benchmarks/results.json"
+	@echo "make clean   remove the environments and everything else that was made here"
+
+demo: .python
+	@PYTHON=$(PYTHON) JOB="$(JOB)" tools/demo.sh
+
+test: .python
+	@STAGES="$(STAGES)" $(PYTHON) -u tests/run_all.py
+
+lint: .python
+	@STAGES=lint $(PYTHON) -u tests/run_all.py
+
+format: .python
+	@bin=$$($(PYTHON) tools/environments.py checkers) && "$$bin/ruff" check --quiet --fix . ; "$$bin/ruff" format .
+
+bench: .python
+	@bin=$$($(PYTHON) tools/environments.py controller) && PATH="$$bin:$$PATH" "$$bin/python" benchmarks/run.py
+
+clean:
+	rm -rf .ansible .cache .virtual-lab results playbooks/results tests/output
+
+.PHONY: .python
+.python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and was not found." >&2; exit 1; }

@@ -1,0 +1,242 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What "make test" does, stage by stage."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import re
+import threading
+import urllib.error
+import urllib.request
+
+import environments
+from environments import REPOSITORY, Environment
+from stage import Count, Run, Skip, Stage, count_junit
+
+GET_PIP = """\
+# Written by lab.multidevice's "make test", because ansible-test could not download its own file of this name.
+# It installs pip from Python's own copy, then the versions that ansible-test asks for from the configured index.
+import subprocess
+import sys
+
+if __name__ == "__main__":
+    wanted = [word for word in sys.argv[1:] if not word.startswith("--no-")]
+    subprocess.check_call([sys.executable, "-m", "ensurepip"])
+    subprocess.check_call([sys.executable, "-m", "pip", "install", *wanted])
+"""
+get_pip_lock = threading.Lock()
+
+
+def all_stages() -> list[Stage]:
+    """In the order of their start: the longest first."""
+    oldest, newest = min(environments.CORES), max(environments.available_cores(), default=min(environments.CORES))
+    stages = [
+        Stage("real", "real", functools.partial(real, core=newest), alone="machine", minutes=14),
+        Stage("format", "lint", ruff_format),
+        Stage("ruff", "lint", ruff_check),
+        Stage("mypy", "lint", mypy),
+        Stage("ansible-lint", "lint", ansible_lint),
+        Stage("shellcheck", "lint", shellcheck),
+        Stage("reuse", "lint", reuse),
+        Stage("changelog", "lint", changelog),
+        Stage("docs", "lint", docs),
+        Stage("build", "build", build),
+    ]
+    for core in sorted(environments.CORES, reverse=True):
+        stages += [
+            Stage(f"units-{core}", "units", functools.partial(units, core=core)),
+            Stage(f"sanity-{core}", "sanity", functools.partial(sanity, core=core), alone="sanity"),
+        ]
+    for core in dict.fromkeys((newest, oldest)):
+        stages.append(
+            Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
+        )
+    return stages
+
+
+@functools.cache
+def core_environment(core: str) -> Environment:
+    try:
+        return environments.core(core)
+    except environments.NoPython as reason:
+        raise Skip(f"ansible-core {core}: {reason}") from reason
+
+
+def ruff_format(run: Run) -> Count:
+    return run.check(environments.checkers(), ["ruff", "format", "--check", "--diff", "."], REPOSITORY)
+
+
+def ruff_check(run: Run) -> Count:
+    return run.check(environments.checkers(), ["ruff", "check", "."], REPOSITORY)
+
+
+def mypy(run: Run) -> Count:
+    tree = run.tree()
+    command = ["mypy", f"--config-file={tree / 'pyproject.toml'}", f"--cache-dir={environments.CACHE / 'mypy'}"]
+    folders = [
+        folder for folder in ("plugins", "tests", "benchmarks", "examples") if any((tree / folder).rglob("*.py"))
+    ]
+    collection = run.check(
+        environments.checkers(),
+        [*command, "--exclude=tests/run_all.py", *(tree.relative_to(run.folder) / folder for folder in folders)],
+        run.folder,
+        MYPYPATH=str(run.folder),
+    )
+    tools = run.check(environments.checkers(), [*command, ".", "../tests/run_all.py"], tree / "tools", MYPYPATH=".")
+    return Count(failed=1) if collection.failed or tools.failed else Count(passed=1)
+
+
+def ansible_lint(run: Run) -> Count:
+    return run.check(
+        environments.checkers(),
+        ["ansible-lint", "--offline", "--profile", "production", "--nocolor"],
+        run.tree(),
+        ANSIBLE_COLLECTIONS_PATH=str(run.folder),
+    )
+
+
+def shellcheck(run: Run) -> Count:
+    tree = run.tree()
+    scripts = [path.relative_to(tree) for path in sorted(tree.rglob("*")) if is_shell_script(path)]
+    if not scripts:
+        raise Skip("there is no shell script")
+    return run.check(environments.checkers(), ["shellcheck", *scripts], tree)
+
+
+def is_shell_script(path: pathlib.Path) -> bool:
+    if not path.is_file() or path.is_symlink() or ".git" in path.parts:
+        return False
+    with open(path, "rb") as file:
+        return re.match(rb"#! ?(/usr)?/bin/(env )?(ba|da)?sh\b", file.read(64)) is not None
+
+
+def reuse(run: Run) -> Count:
+    return run.check(environments.checkers(), ["reuse", "lint"], run.tree())
+
+
+def changelog(run: Run) -> Count:
+    return run.check(environments.checkers(), ["antsibull-changelog", "lint"], run.tree())
+
+
+def docs(run: Run) -> Count:
+    tree = run.tree()
+    return run.check(
+        environments.checkers(),
+        ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."],
+        tree,
+        ANSIBLE_COLLECTIONS_PATH=str(run.folder),
+    )
+
+
+def build(run: Run) -> Count:
+    tree = run.tree()
+    return run.check(
+        environments.checkers(), ["ansible-galaxy", "collection", "build", "--output-path", run.folder / "built"], tree
+    )
+
+
+def sanity(run: Run, core: str) -> Count:
+    environment = core_environment(core)
+    make_get_pip_work(environment, run)
+    tree = run.tree()
+    variables = {"PATH": f"{environment.variables()['PATH']}{os.pathsep}{environments.checkers().bin}"}
+    code = run.call(environment, ["ansible-test", "sanity", "--junit", "--color", "no"], tree, **variables)
+    return count_junit((tree / "tests" / "output" / "junit").glob("*.xml"), code)
+
+
+def make_get_pip_work(environment: Environment, run: Run) -> None:
+    """ansible-test downloads a script that installs pip; where its server is out of reach, ours takes its place."""
+    package = environment.path / "lib" / f"python{environment.python_version}" / "site-packages" / "ansible_test"
+    versions = set(
+        re.findall(r"""\bpip=["']([\d.]+)["']""", (package / "_internal" / "python_requirements.py").read_text())
+    )
+    setup = (package / "_util" / "target" / "setup" / "requirements.py").read_text()
+    address = re.search(r"""url = ["'](https://\S+)["'] % pip_version""", setup)
+    cache = pathlib.Path.home() / ".ansible" / "test" / "cache"
+    with get_pip_lock:
+        for version in versions:
+            script = cache / f"get_pip_{version.replace('.', '_')}.py"
+            if not script.exists() and address and not reachable(address[1] % version):
+                run.write(f"{script.name} cannot be downloaded: installing pip from Python's own copy instead")
+                cache.mkdir(parents=True, exist_ok=True)
+                script.write_text(GET_PIP, encoding="utf-8")
+
+
+@functools.cache
+def reachable(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=10):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def units(run: Run, core: str) -> Count:
+    environment = core_environment(core)
+    tree = run.tree()
+    if not any((tree / "tests" / "unit").rglob("test_*.py")):
+        raise Skip("there are no unit tests")
+    code = run.call(
+        environment,
+        ["ansible-test", "units", "--local", "--python", environment.python_version, "--color", "no"],
+        tree,
+    )
+    return count_junit((tree / "tests" / "output" / "junit").glob("*.xml"), code)
+
+
+def integration(run: Run, core: str) -> Count:
+    environment = core_environment(core)
+    tree = run.tree()
+    targets = sorted(path.name for path in (tree / "tests" / "integration" / "targets").glob("*") if path.is_dir())
+    if not targets:
+        raise Skip("there are no integration targets")
+    if os.getuid() != 0:
+        raise Skip("integration targets change the machine's network: they run as root only")
+    code = run.call(
+        environment,
+        ["ansible-test", "integration", "--local", "--python", environment.python_version, "--color", "no"]
+        + ["--continue-on-error", "--allow-destructive", "--allow-root"],
+        tree,
+    )
+    return count_targets(run.output(), code)
+
+
+def count_targets(output: str, code: int) -> Count:
+    """One test for each target that ansible-test ran."""
+    ran = set(re.findall(r"^Running (\S+) integration test (?:role|script)$", output, re.MULTILINE))
+    failed = set()
+    listed = re.search(r"integration test\(s\) listed below .* failed.*:\n((?:\S+\n)+)", output)
+    if listed:
+        failed = set(listed[1].split())
+    if code and not failed:
+        return Count(len(ran), 1)
+    return Count(len(ran - failed), len(failed))
+
+
+def real(run: Run, core: str) -> Count:
+    environment = core_environment(core)
+    if not any((REPOSITORY / "tests" / "real").rglob("test_*.py")):
+        raise Skip("there are no tests in tests/real/")
+    report = run.folder / "junit.xml"
+    code = run.call(
+        environment,
+        [
+            environment.bin / "python",
+            "-m",
+            "pytest",
+            "tests/real",
+            "--color=no",
+            f"--junitxml={report}",
+            f"--numprocesses={os.environ.get('REAL_PROCESSES', '0')}",
+            *os.environ.get("PYTEST_OPTIONS", "").split(),
+        ],
+        REPOSITORY,
+        PYTHONDONTWRITEBYTECODE="1",
+        TMPDIR=str(run.folder),
+    )
+    return count_junit([report] if report.exists() else [], code)
