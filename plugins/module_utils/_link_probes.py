@@ -18,7 +18,8 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-IPAddress = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._link_options import IPAddress
 
 _ETH_ARP = 0x0806
 _ETH_IPV6 = 0x86DD
@@ -134,11 +135,8 @@ def ask(
 def announce(device: str, mac: str, addresses: t.Iterable[IPAddress]) -> None:
     """Peers may remember an address from an earlier run at another machine's card; this corrects them at once."""
     for ip in addresses:
-        opened = _open(device, _protocol(ip))
-        try:
+        with _open(device, _protocol(ip)) as opened:
             _send(opened, announcement_frame(mac, ip))
-        finally:
-            opened.close()
 
 
 def _protocol(ip: IPAddress) -> int:
@@ -146,14 +144,17 @@ def _protocol(ip: IPAddress) -> int:
 
 
 def _open(device: str, protocol: int) -> socket.socket:
-    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
-        opened.bind((device, protocol))
-        opened.setblocking(False)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            opened.bind((device, protocol))
+            opened.setblocking(False)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+    except OSError as error:
+        raise NodeError(f"Cannot look at the wire of {device}: {error.strerror}.") from error
 
 
 def _send(opened: socket.socket, frame: bytes) -> None:

@@ -207,12 +207,11 @@ peers:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._link_records import record_path
 from ansible_collections.lab.multidevice.plugins.module_utils._links import (
     LinkChange,
     apply_links,
-    record_path,
     remove_addresses,
     remove_links,
 )
