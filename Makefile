@@ -28,7 +28,9 @@ lint: .python
 	@STAGES=lint $(PYTHON) -u tests/run_all.py
 
 format: .python
-	@bin=$$($(PYTHON) tools/environments.py checkers) && "$$bin/ruff" check --quiet --fix . ; "$$bin/ruff" format .
+	@bin=$$($(PYTHON) tools/environments.py checkers) || exit 1; \
+	"$$bin/ruff" check --quiet --fix --unsafe-fixes --select=UP006,UP007,UP035,UP045 . ; \
+	"$$bin/ruff" check --quiet --fix . ; "$$bin/ruff" format .
 
 bench: .python
 	@bin=$$($(PYTHON) tools/environments.py controller) && PATH="$$bin:$$PATH" "$$bin/python" benchmarks/run.py
