@@ -1,0 +1,485 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+"""Bring a virtual lab up, take it down, and break it on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import inspect
+import ipaddress
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import machines as machines_program
+from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import settings as lab_settings
+from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.settings import LabSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import (
+    MACHINE_PATH,
+    STREAM_MARK,
+    LabState,
+    Process,
+    find_lab,
+    make_state_home,
+    state_homes,
+)
+
+# The starter has its own, shorter limit; this one is for a starter that does not even get that far.
+STARTER_TIMEOUT = 90
+END_TIMEOUT = 30
+
+PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "sshd": "openssh-server", "ssh-keygen": "openssh-client"}
+
+CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
+
+DEFAULT_NODES = (
+    {"name": "server-1", "roles": ["server"]},
+    {"name": "client-1", "roles": ["client"]},
+    {"name": "client-2", "roles": ["client"]},
+)
+
+SSHD_CONFIG = """\
+AddressFamily inet
+ListenAddress {address}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+AllowUsers root
+UsePAM no
+UseDNS no
+PrintMotd no
+PidFile none
+MaxStartups 200
+MaxSessions 200
+Subsystem sftp internal-sftp
+SetEnv PATH=MACHINE_PATH
+""".replace("MACHINE_PATH", MACHINE_PATH)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for. C(network=None) has a free one chosen."""
+
+    name: str
+    directory: str
+    nodes: t.Sequence[t.Mapping[str, t.Any]] = DEFAULT_NODES
+    links: int = 1
+    mtu: int = 1500
+    network: str | None = None
+    ssh: bool = False
+    python: str | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    changed: bool
+    before: LabSettings | None
+    after: LabSettings | None
+    state: LabState | None = None
+
+
+def is_privileged() -> bool:
+    """Whether namespaces can be had without a user namespace, and the controller's own network can be changed."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
+    return os.geteuid() == 0 and all(effective >> capability & 1 for capability in (CAP_NET_ADMIN, CAP_SYS_ADMIN))
+
+
+def inventory_path(settings: LabSettings) -> str:
+    return os.path.join(settings.directory, "inventory.yml")
+
+
+def cluster_path(settings: LabSettings) -> str:
+    return os.path.join(settings.directory, settings.name)
+
+
+# ---------------------------------------------------------------- up
+
+
+def up(request: Request, *, check: bool = False) -> Outcome:
+    """Bring the lab up; a lab that is up as asked for stays as it is."""
+    lab_settings.lab_name(request.name)
+    _check_tools(request)
+    with _lock(check=check):
+        present = find_lab(request.name)
+        if present is not None and present.alive():
+            wanted = _settings(request, network=_named_network(request, taken=()) or present.settings.network)
+            missing = present.missing()
+            if wanted == present.settings and not missing:
+                changed = _write_files(present, check=check)
+                return Outcome(changed, present.settings, present.settings, present)
+            if not missing and not request.replace:
+                raise InputError(_difference(present.settings, wanted))
+        wanted = _settings(request, network=_choose_network(request, present))
+        before = present.settings if present is not None and present.alive() else None
+        if check:
+            return Outcome(True, before, wanted)
+        if present is not None:
+            _end(present)
+        state = _start(wanted)
+        _write_files(state, check=False)
+        return Outcome(True, before, wanted, state)
+
+
+def _check_tools(request: Request) -> None:
+    for tool in ("ip", "nsenter"):
+        _tool(tool)
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:
+        raise InputError("a virtual lab needs Linux 5.3 or later") from error
+    if not request.ssh:
+        return
+    if not is_privileged():
+        raise InputError(
+            "machines of a virtual lab can be reached over ssh only when root brings it up, because an ordinary user "
+            "cannot give the controller a card in the management network: run as root, or leave ssh off"
+        )
+    for tool in ("sshd", "ssh-keygen"):
+        _tool(tool)
+
+
+def _settings(request: Request, *, network: str) -> LabSettings:
+    lab_settings.check_links(request.links, request.mtu)
+    return LabSettings(
+        name=request.name,
+        directory=os.path.abspath(request.directory),
+        nodes=lab_settings.machines(request.nodes, links=request.links, network=network),
+        links=request.links,
+        mtu=request.mtu,
+        network=network,
+        ssh=request.ssh,
+        python=request.python or machine_python(),
+    )
+
+
+def machine_python() -> str:
+    """A Python that the machines can run: the system's own, else the one that a virtual environment here is made from."""
+    system = "/usr/bin/python3"
+    probe = "import sys; sys.exit(sys.version_info < (3, 9))"
+    if os.path.exists(system) and subprocess.run([system, "-I", "-c", probe], check=False).returncode == 0:
+        return system
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+def _choose_network(request: Request, present: LabState | None) -> str:
+    taken = _routed_networks(besides=present.settings.host_interface if present else None) if is_privileged() else []
+    return _named_network(request, taken=taken) or lab_settings.free_network(taken, len(request.nodes))
+
+
+def _named_network(request: Request, *, taken: t.Iterable[ipaddress.IPv4Network]) -> str | None:
+    return None if request.network is None else lab_settings.management_network(request.network, taken)
+
+
+def _routed_networks(*, besides: str | None) -> list[ipaddress.IPv4Network]:
+    command = [_tool("ip"), "-4", "-json", "route", "show", "table", "all"]
+    routes = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return [
+        ipaddress.IPv4Network(route["dst"], strict=False)
+        for route in routes
+        if route["dst"] != "default" and route.get("dev") != besides
+    ]
+
+
+def _difference(present: LabSettings, wanted: LabSettings) -> str:
+    before, after = present.as_dict(), wanted.as_dict()
+    names = ", ".join(key for key in before if before[key] != after[key])
+    return (
+        f"the virtual lab {present.name} is up with another set-up (different: {names}); "
+        f"take it down first, or ask to have it replaced"
+    )
+
+
+def _start(settings: LabSettings) -> LabState:
+    folder = os.path.join(make_state_home(), settings.name)
+    os.makedirs(os.path.join(folder, "cut"), mode=0o700)
+    privileged = is_privileged()
+    try:
+        program, config = os.path.join(folder, "machines.py"), os.path.join(folder, "config.json")
+        # Inside Ansible's archive of a module there is no file to run.
+        _write(program, inspect.getsource(machines_program))
+        _write(config, json.dumps(_start_config(settings, folder, privileged)), mode=0o600)
+        answer = _run_starter([settings.python, "-I", "-S", program, config])
+        state = LabState(
+            folder=folder,
+            settings=settings,
+            user_namespace=not privileged,
+            switch=Process.of(answer["switch"]),
+            machines={node.name: Process.of(answer["nodes"][node.name]) for node in settings.nodes},
+        )
+        os.unlink(config)
+        state.write()
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return state
+
+
+def _start_config(settings: LabSettings, folder: str, privileged: bool) -> dict[str, t.Any]:
+    return {
+        "name": settings.name,
+        "log": os.path.join(folder, "log"),
+        "user_namespace": not privileged,
+        "nodes": settings.as_dict()["nodes"],
+        "links": settings.links,
+        "mtu": settings.mtu,
+        "prefix_length": settings.prefix_length,
+        "controller": {"interface": settings.host_interface, "address": settings.controller_address}
+        if privileged
+        else None,
+        "hosts": lab_settings.hosts_file(settings),
+        "keep": [os.path.dirname(os.path.dirname(settings.python))],
+        "ssh": _make_keys(settings, folder) if settings.ssh else None,
+    }
+
+
+def _run_starter(command: list[str]) -> dict[str, t.Any]:
+    starter = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=STARTER_TIMEOUT,
+        env={"PATH": MACHINE_PATH, "LANG": "C.UTF-8"},
+        check=False,
+    )
+    try:
+        answer = json.loads(starter.stdout)
+    except ValueError as error:
+        raise NodeError(
+            f"the virtual lab did not come up: {starter.stderr.decode(errors='replace').strip()}"
+        ) from error
+    if "error" in answer:
+        raise NodeError(f"the virtual lab did not come up: {answer['error']}")
+    return answer
+
+
+# ---------------------------------------------------------------- ssh
+
+
+def _make_keys(settings: LabSettings, folder: str) -> dict[str, str]:
+    keys = os.path.join(folder, "ssh")
+    os.makedirs(os.path.join(keys, "control"), mode=0o700)
+    for name in ("host_key", "user_key"):
+        command = [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            f"virtual lab {settings.name}",
+            "-f",
+            f"{keys}/{name}",
+        ]
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    host_key = " ".join(_read(f"{keys}/host_key.pub").split()[:2])
+    _write(f"{keys}/known_hosts", "".join(f"{node.name},{node.address} {host_key}\n" for node in settings.nodes))
+    return {
+        "program": _tool("sshd"),
+        "config": SSHD_CONFIG,
+        "host_key": _read(f"{keys}/host_key"),
+        "authorized_key": _read(f"{keys}/user_key.pub"),
+    }
+
+
+def _ssh_variables(state: LabState) -> dict[str, str]:
+    """Nothing of the user's own ssh set-up, so that the lab is the same for everyone."""
+    if not state.settings.ssh:
+        return {}
+    keys = os.path.join(state.folder, "ssh")
+    options = {
+        "UserKnownHostsFile": f'"{keys}/known_hosts"',
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "ServerAliveInterval": "5",
+        "ServerAliveCountMax": "2",
+    }
+    return {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": f"{keys}/user_key",
+        **_control_path(f"{keys}/control"),
+        "ansible_ssh_common_args": " ".join(["-F none", *(f"-o '{name}={value}'" for name, value in options.items())]),
+    }
+
+
+def _control_path(folder: str) -> dict[str, str]:
+    """Connections that outlive a task must not outlive the lab. Without room for a socket's name there are none."""
+    return {"ansible_control_path_dir": folder} if len(folder) < 75 else {"ansible_control_path": "none"}
+
+
+def _end_ssh_masters(state: LabState) -> None:
+    control = os.path.join(state.folder, "ssh", "control")
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(control):
+            command = ["ssh", "-F", "none", "-o", f"ControlPath={control}/{name}", "-O", "exit", "virtual-lab"]
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=END_TIMEOUT, check=False)
+
+
+# ---------------------------------------------------------------- files for the user
+
+
+def _write_files(state: LabState, *, check: bool) -> bool:
+    settings = state.settings
+    content = {
+        inventory_path(settings): lab_settings.inventory_file(
+            settings, state_file=state.file, ssh_variables=_ssh_variables(state)
+        ),
+        cluster_path(settings): lab_settings.cluster_file(settings),
+    }
+    stale = [path for path, text in content.items() if not os.path.exists(path) or _read(path) != text]
+    if not check:
+        for path in stale:
+            os.makedirs(settings.directory, exist_ok=True)
+            _write(path, content[path])
+    return bool(stale)
+
+
+def _remove_files(settings: LabSettings) -> None:
+    for path in (inventory_path(settings), cluster_path(settings)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    # Somebody else's files in there are not ours to remove.
+    with contextlib.suppress(OSError):
+        os.rmdir(settings.directory)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write(path: str, content: str, *, mode: int = 0o644) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+        file.write(content)
+
+
+# ---------------------------------------------------------------- down
+
+
+def down(name: str, *, check: bool = False) -> Outcome:
+    """Take the lab down, or tidy up after one that has died."""
+    lab_settings.lab_name(name)
+    with _lock(check=check):
+        present = find_lab(name)
+        if present is None:
+            return Outcome(False, None, None)
+        if not check:
+            _end(present)
+            _remove_files(present.settings)
+        return Outcome(True, present.settings, None)
+
+
+def _end(state: LabState) -> None:
+    _end_ssh_masters(state)
+    _kill(state.switch)
+    if not state.user_namespace:
+        # The kernel would remove the card by itself, but in its own time.
+        command = [_tool("ip"), "link", "delete", "dev", state.settings.host_interface]
+        subprocess.run(command, capture_output=True, check=False)
+    shutil.rmtree(state.folder)
+
+
+def _kill(process: Process) -> None:
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        # Only now is it certain that the pid cannot pass to another process.
+        if process.alive():
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            if not select.select([descriptor], [], [], END_TIMEOUT)[0]:
+                raise NodeError(f"process {process.pid} of the virtual lab did not end within {END_TIMEOUT} seconds")
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _lock(*, check: bool) -> t.Iterator[None]:
+    """Two calls at once for one user would choose the same network."""
+    if check and not os.path.isdir(state_homes()[0]):
+        yield
+        return
+    path = os.path.join(make_state_home(), ".lock")
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _tool(name: str) -> str:
+    """Not every user's PATH has the folders for root's tools."""
+    path = shutil.which(name, path=MACHINE_PATH)
+    if path is None:
+        raise InputError(f"{name} is not installed on this machine: install the package {PACKAGES[name]}")
+    return path
+
+
+# ---------------------------------------------------------------- breaking things on purpose
+
+
+def run(state: LabState, node: str, argv: t.Sequence[str], **options: t.Any) -> subprocess.CompletedProcess[t.Any]:
+    return subprocess.run(state.machine_command(node, argv), **{"check": False, **options})
+
+
+def set_management(state: LabState, node: str, *, connected: bool) -> None:
+    """Cut or restore a node's management link. A node that the netns connection reaches needs no cable, so its
+    connections are refused and its open streams stand still instead."""
+    mark = state.cut_mark(node)
+    number = list(state.machines).index(node) + 1
+    if connected:
+        _switch_port(state, f"m{number}", up=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(mark)
+    else:
+        _write(mark, "")
+        _switch_port(state, f"m{number}", up=False)
+    for pid in _stream_processes(state, node):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT if connected else signal.SIGSTOP)
+
+
+def set_direct(state: LabState, node: str, *, link: int = 1, connected: bool) -> None:
+    number = list(state.machines).index(node) + 1
+    _switch_port(state, f"d{number}-{link}", up=connected)
+
+
+def power_off(state: LabState, node: str) -> None:
+    """End a node as if its mains plug was pulled."""
+    _kill(state.machines[node])
+
+
+def _switch_port(state: LabState, port: str, *, up: bool) -> None:
+    enter = state.enter(state.switch, namespaces=("net",))
+    subprocess.run([*enter, _tool("ip"), "link", "set", "dev", port, "up" if up else "down"], check=True)
+
+
+def _stream_processes(state: LabState, node: str) -> list[int]:
+    """Every process of the sessions that were opened as streams to this node; what has left them is a daemon."""
+    namespace = os.readlink(f"/proc/{state.machines[node].pid}/ns/pid")
+    sessions, members = set(), []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{entry}/ns/pid") != namespace:
+                continue
+            session = int(_read(f"/proc/{entry}/stat").rpartition(")")[2].split()[3])
+            members.append((int(entry), session))
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                if session == int(entry) and f"{STREAM_MARK}=1".encode() in file.read().split(b"\0"):
+                    sessions.add(session)
+    return [pid for pid, session in members if session in sessions]
