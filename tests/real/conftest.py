@@ -2,13 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""Import path and ground shared by the tests that use real servers, namespaces and playbooks."""
+
 from __future__ import annotations
 
+import pathlib
 import sys
-from pathlib import Path
 
-COLLECTIONS = Path(__file__).resolve().parents[2] / "playbooks" / "collections"
+import pytest
 
-# Tests import the collection, and one another's helpers, as ansible_collections.lab.multidevice...
-if str(COLLECTIONS) not in sys.path:
-    sys.path.insert(0, str(COLLECTIONS))
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+COLLECTIONS = REPOSITORY / "playbooks" / "collections"
+
+# ansible_collections.lab.multidevice, and the fixtures that lie beside this file.
+for folder in (str(COLLECTIONS), str(HERE)):
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+@pytest.fixture(scope="session")
+def repository() -> pathlib.Path:
+    return REPOSITORY
