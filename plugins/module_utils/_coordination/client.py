@@ -10,11 +10,10 @@ import time
 import traceback
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-
-REDIS_IMPORT_ERROR: t.Optional[str]
+REDIS_IMPORT_ERROR: str | None
 try:
     import redis
     from redis.backoff import ExponentialBackoff, NoBackoff
@@ -53,9 +52,7 @@ class Client:
 
         def failed(error: Exception) -> None:
             if isinstance(error, _REFUSED) or _is_certificate_error(error):
-                raise CoordinationError(
-                    f"Redis at {self.settings.address} refuses us: {self._clean(error)}"
-                ) from error
+                raise CoordinationError(f"Redis at {self.settings.address} refuses us: {self._clean(error)}") from error
             if time.monotonic() >= deadline:
                 raise CoordinationError(
                     f"Redis at {self.settings.address} does not answer "
@@ -130,7 +127,7 @@ def _connect(settings: RedisSettings) -> redis.Redis:
 def _is_certificate_error(error: BaseException) -> bool:
     import ssl
 
-    cause: t.Optional[BaseException] = error
+    cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError) or "certificate" in str(cause).lower():
             return True
@@ -138,7 +135,7 @@ def _is_certificate_error(error: BaseException) -> bool:
     return False
 
 
-def _password_in(url: t.Optional[str]) -> t.Optional[str]:
+def _password_in(url: str | None) -> str | None:
     from urllib.parse import urlsplit
 
     return urlsplit(url).password if url else None

@@ -12,12 +12,18 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
-
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Answer, Arrival, Reason, Received, Report, compact
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import (
+    Answer,
+    Arrival,
+    Reason,
+    Received,
+    Report,
+    compact,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 if t.TYPE_CHECKING:
     import redis
@@ -51,7 +57,7 @@ class Coordinator:
         *,
         lease: float = DEFAULT_LEASE,
         retention: float = DEFAULT_RETENTION,
-        run_timeout: t.Optional[float] = None,
+        run_timeout: float | None = None,
     ) -> bool:
         """Register all runs of a submission in one atomic step; False if that very plan is registered already."""
         if lease <= 0 or retention <= 0 or (run_timeout is not None and run_timeout <= 0):
@@ -68,10 +74,10 @@ class Coordinator:
         self,
         job_id: str,
         *,
-        ip: t.Optional[str],
-        roles: t.Optional[t.Sequence[str]] = None,
-        direct_macs: t.Optional[t.Sequence[str]] = None,
-        direct_ips: t.Optional[t.Sequence[str]] = None,
+        ip: str | None,
+        roles: t.Sequence[str] | None = None,
+        direct_macs: t.Sequence[str] | None = None,
+        direct_ips: t.Sequence[str] | None = None,
         dry: bool = False,
     ) -> bool:
         """Record what a node is and has; what is not given stays as it was registered."""
@@ -87,7 +93,7 @@ class Coordinator:
         return bool(self._run_job(scripts.WRITE_STATE, job_id, [head, int(dry)]))
 
     def report(
-        self, job_id: str, state: str, reason: t.Optional[t.Mapping[str, t.Any]] = None, *, dry: bool = False
+        self, job_id: str, state: str, reason: t.Mapping[str, t.Any] | None = None, *, dry: bool = False
     ) -> Report:
         """Report `started`, `finished`, `failed` or `abort`; the last two abort the whole run."""
         if state not in records.REPORTS:
@@ -100,7 +106,7 @@ class Coordinator:
         changed, verdict, first = self._run_job(scripts.REPORT, job_id, [recorded, text, int(dry)])
         return Report(bool(changed), verdict or None, records.read_reason(first))
 
-    def abort(self, cluster_id: str, reason: t.Optional[t.Mapping[str, t.Any]] = None, *, dry: bool = False) -> bool:
+    def abort(self, cluster_id: str, reason: t.Mapping[str, t.Any] | None = None, *, dry: bool = False) -> bool:
         """Abort a run from outside. False when it has its verdict already."""
         text = compact(records.make_reason(reason, kind="abort"))
         return bool(self._run_cluster(scripts.ABORT, cluster_id, [text, int(dry)]))
@@ -110,9 +116,9 @@ class Coordinator:
         job_id: str,
         barrier: str,
         *,
-        nodes: t.Optional[t.Sequence[str]] = None,
-        roles: t.Optional[t.Sequence[str]] = None,
-        timeout: t.Optional[float] = None,
+        nodes: t.Sequence[str] | None = None,
+        roles: t.Sequence[str] | None = None,
+        timeout: float | None = None,
         dry: bool = False,
     ) -> Arrival:
         """Arrive at a barrier; answers at once, with the verdict if there is one."""
@@ -123,12 +129,12 @@ class Coordinator:
         job_id: str,
         barrier: str,
         *,
-        position: t.Optional[str] = None,
+        position: str | None = None,
         slice_seconds: float = DEFAULT_SLICE,
         retries: int = DEFAULT_RETRIES,
-        timeout: t.Optional[float] = None,
-        nodes: t.Optional[t.Sequence[str]] = None,
-        roles: t.Optional[t.Sequence[str]] = None,
+        timeout: float | None = None,
+        nodes: t.Sequence[str] | None = None,
+        roles: t.Sequence[str] | None = None,
         pause: float = 0.0,
     ) -> Answer:
         """Wait one slice for a barrier's verdict.
@@ -139,11 +145,11 @@ class Coordinator:
         """
         begin = time.monotonic()
         end = begin + slice_seconds
-        asked = {"nodes": nodes, "roles": roles, "timeout": timeout}
+        asked: dict[str, t.Any] = {"nodes": nodes, "roles": roles, "timeout": timeout}
         arrival = self._arrive(job_id, barrier, hold=pause, **asked) if position is None else None
         position = arrival.position if arrival else t.cast(str, position)
         patience = arrival.lease / 3 if arrival else DEFAULT_LEASE / 3
-        waited = arrival.waited if arrival else 0.0
+        waited, changed = (arrival.waited, arrival.changed) if arrival else (0.0, False)
         while not (arrival and arrival.verdict):
             left = end - time.monotonic()
             if left <= 0:
@@ -155,12 +161,12 @@ class Coordinator:
                 break
             verdict, position = self._next_verdict(records.cluster_of(job_id), barrier, position, min(left, patience))
             if verdict == barrier:
-                return Answer(barrier, waited=waited + time.monotonic() - begin)
+                return Answer(barrier, waited=waited + time.monotonic() - begin, changed=changed)
             if verdict or end - time.monotonic() > 0:
                 arrival = self._arrive(job_id, barrier, hold=pause, **asked)
         assert arrival is not None
         missing = [] if arrival.verdict == barrier else self._missing(records.cluster_of(job_id), barrier)
-        return Answer(arrival.verdict or "retry", arrival.reason, missing, arrival.waited, arrival.retries)
+        return Answer(arrival.verdict or "retry", arrival.reason, missing, arrival.waited, arrival.retries, changed)
 
     # Keeping watch over a run
 
@@ -172,7 +178,7 @@ class Coordinator:
     def release_lease(self, cluster_id: str, node: str) -> None:
         self._run_cluster(scripts.RELEASE_LEASE, cluster_id, [node])
 
-    def sweep(self, cluster_id: str) -> t.Optional[Reason]:
+    def sweep(self, cluster_id: str) -> Reason | None:
         """Abort the run if a lease or a deadline has passed; the reason if the run is aborted, by this or before."""
         return records.read_reason(self._run_cluster(scripts.SWEEP, cluster_id, []))
 
@@ -191,7 +197,7 @@ class Coordinator:
             )
         return position, entries
 
-    def event(self, cluster_id: str, node: t.Optional[str], what: str, data: t.Any = None) -> None:
+    def event(self, cluster_id: str, node: str | None, what: str, data: t.Any = None) -> None:
         text = "" if data is None else compact(data)
         self._run_cluster(scripts.EVENT, cluster_id, [secrets.token_hex(8), node or "", what, text])
 
@@ -227,16 +233,16 @@ class Coordinator:
                 for entry_id, entry in found.get(messages, [])
             ]
             if got or verdict or left <= 0:
-                last = got[-1]["position"] if got else position
+                last = str(got[-1]["position"]) if got else position
                 return Received(last, got, verdict or None, records.read_reason(reason))
 
-    def receiving(self, cluster_id: str, what: str, attempt: t.Optional[int] = None) -> tuple[int, float]:
-        """How often, and since how many seconds, something has been asked for in vain; `attempt` sets the count."""
-        tries, waited = self._run_cluster(scripts.RECEIVING, cluster_id, [what, "" if attempt is None else attempt])
-        return int(tries), int(waited) / 1000
+    def receiving(self, cluster_id: str, what: str) -> float:
+        """Since how many seconds something has been asked for in vain, over all slices of a wait."""
+        return int(self._run_cluster(scripts.RECEIVING, cluster_id, [what, 0])) / 1000
 
     def received(self, cluster_id: str, what: str) -> None:
-        self._run_cluster(scripts.RECEIVING, cluster_id, [what, "done"])
+        """The wait for it is over."""
+        self._run_cluster(scripts.RECEIVING, cluster_id, [what, 1])
 
     # Asking
 
@@ -301,11 +307,11 @@ class Coordinator:
         job_id: str,
         barrier: str,
         *,
-        nodes: t.Optional[t.Sequence[str]] = None,
-        roles: t.Optional[t.Sequence[str]] = None,
-        timeout: t.Optional[float] = None,
-        hold: t.Optional[float] = None,
-        retry: t.Optional[int] = None,
+        nodes: t.Sequence[str] | None = None,
+        roles: t.Sequence[str] | None = None,
+        timeout: float | None = None,
+        hold: float | None = None,
+        retry: int | None = None,
         retries: int = 0,
         dry: bool = False,
     ) -> Arrival:
@@ -332,9 +338,7 @@ class Coordinator:
             float(lease),
         )
 
-    def _next_verdict(
-        self, cluster_id: str, barrier: str, position: str, seconds: float
-    ) -> tuple[t.Optional[str], str]:
+    def _next_verdict(self, cluster_id: str, barrier: str, position: str, seconds: float) -> tuple[str | None, str]:
         """The first verdict after a position that ends a wait for this barrier."""
         position, entries = self.watch(cluster_id, position, max(1, int(seconds * 1000)))
         for entry in entries:
@@ -348,9 +352,7 @@ class Coordinator:
         if not ordered:
             return []
         entries = self._client.call(lambda r: t.cast(list, r.hmget(self._key(cluster_id, "nodes"), ordered)))
-        return [
-            {"node": name, "roles": json.loads(entry)["roles"]} for name, entry in zip(ordered, entries) if entry
-        ]
+        return [{"node": name, "roles": json.loads(entry)["roles"]} for name, entry in zip(ordered, entries) if entry]
 
     def _overview(self, cluster_id: str) -> tuple[dict[str, t.Any], dict[str, dict[str, t.Any]]]:
         def ask(r: redis.Redis) -> list:
@@ -414,7 +416,7 @@ class Coordinator:
         return [f"{prefix}cluster_state", f"{prefix}id2cluster", f"{prefix}runs", f"{prefix}cluster/{cluster_id}"]
 
     def _run_job(
-        self, script: scripts.Script, job_id: str, arguments: list[t.Any], *, barrier: t.Optional[str] = None
+        self, script: scripts.Script, job_id: str, arguments: list[t.Any], *, barrier: str | None = None
     ) -> t.Any:
         keys = self._keys(records.cluster_of(job_id))
         return self._run(script, keys, [job_id, *arguments], f"job {job_id}", barrier=barrier)
@@ -429,7 +431,7 @@ class Coordinator:
         arguments: list[t.Any],
         who: str,
         *,
-        barrier: t.Optional[str] = None,
+        barrier: str | None = None,
     ) -> t.Any:
         import redis
 
@@ -450,11 +452,11 @@ class Coordinator:
         while True:
             left = end - time.monotonic()
             block = max(1, int(min(left, 5.0) * 1000)) if left > 0 else None
-            found = self._client.call(lambda r: t.cast(list, r.xread(streams, block=block)))  # noqa: B023
+            found = self._client.call(lambda r: t.cast(list, r.xread(t.cast(dict, streams), block=block)))  # noqa: B023
             if found or end - time.monotonic() <= 0:
                 return dict(found)
 
-    def _explain(self, error: str, who: str, barrier: t.Optional[str]) -> CoordinationError:
+    def _explain(self, error: str, who: str, barrier: str | None) -> CoordinationError:
         code, _space, detail = error.partition(" ")
         if code == "UNKNOWN":
             return self._unknown(who)
@@ -483,7 +485,7 @@ def _registration(
     run: t.Mapping[str, t.Any],
     lease: float,
     retention: float,
-    run_timeout: t.Optional[float],
+    run_timeout: float | None,
 ) -> list[t.Any]:
     cluster_id, nodes = run["cluster_id"], run["nodes"]
     if not nodes:
@@ -521,9 +523,7 @@ def _registration(
     return [cluster_id, digest, int(retention * 1000), len(pairs), *pairs, *flat]
 
 
-def _participants(
-    barrier: str, nodes: t.Optional[t.Sequence[str]], roles: t.Optional[t.Sequence[str]]
-) -> str:
+def _participants(barrier: str, nodes: t.Sequence[str] | None, roles: t.Sequence[str] | None) -> str:
     if not nodes and not roles:
         return ""
     if barrier in records.CORE_BARRIERS:
@@ -541,7 +541,7 @@ def _describe(participants: str) -> str:
 
 
 def _brief(fields: dict[str, str]) -> dict[str, t.Any]:
-    def moment(name: str) -> t.Optional[float]:
+    def moment(name: str) -> float | None:
         return int(fields[name]) / 1000 if fields.get(name) else None
 
     verdict = fields.get("verdict")

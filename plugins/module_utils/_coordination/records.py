@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import shell_name
 
 CORE_BARRIERS = ("start", "ready", "finish")
 REPORTS = ("started", "finished", "failed", "abort")
@@ -27,16 +28,16 @@ class Report:
     """What became of a report. `verdict` is that of the run: `abort`, `finish` or None while it goes on."""
 
     changed: bool
-    verdict: t.Optional[str] = None
-    reason: t.Optional[Reason] = None
+    verdict: str | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
 class Arrival:
     """The immediate answer to an arrival; without a verdict, wait on the verdicts after `position`."""
 
-    verdict: t.Optional[str]
-    reason: t.Optional[Reason]
+    verdict: str | None
+    reason: Reason | None
     position: str
     missing: int
     changed: bool
@@ -50,10 +51,11 @@ class Answer:
     """The end of a wait or of one slice of it. `answer` is the barrier's name, `abort` or `retry`."""
 
     answer: str
-    reason: t.Optional[Reason] = None
+    reason: Reason | None = None
     missing: list[dict[str, t.Any]] = field(default_factory=list)
     waited: float = 0.0
     retries: int = 0
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Received:
 
     position: str
     messages: list[dict[str, t.Any]]
-    verdict: t.Optional[str] = None
-    reason: t.Optional[Reason] = None
+    verdict: str | None = None
+    reason: Reason | None = None
 
 
 def check_name(what: str, name: str) -> str:
@@ -92,7 +94,7 @@ def node_record(
     node: str,
     *,
     roles: t.Sequence[str],
-    ip: t.Optional[str],
+    ip: str | None,
     direct_macs: t.Sequence[str],
     direct_ips: t.Sequence[str],
 ) -> str:
@@ -112,7 +114,7 @@ def new_record(head: str) -> str:
     return head + ',"state":"registered","times":{}}'
 
 
-def make_reason(reason: t.Optional[t.Mapping[str, t.Any]], *, node: t.Optional[str] = None, kind: str) -> Reason:
+def make_reason(reason: t.Mapping[str, t.Any] | None, *, node: str | None = None, kind: str) -> Reason:
     """Complete a reason: every abort has a sentence, and names node, script and exit code where there are such."""
     given = dict(reason or {})
     full: Reason = {
@@ -127,13 +129,13 @@ def make_reason(reason: t.Optional[t.Mapping[str, t.Any]], *, node: t.Optional[s
     return full
 
 
-def read_reason(text: t.Optional[str]) -> t.Optional[Reason]:
+def read_reason(text: str | None) -> Reason | None:
     if not text:
         return None
     return {"node": None, "script": None, "exit_code": None, "text": "", "kind": "abort", **json.loads(text)}
 
 
-def explain(reason: t.Optional[t.Mapping[str, t.Any]]) -> str:
+def explain(reason: t.Mapping[str, t.Any] | None) -> str:
     """The one sentence that a person reads: the reason's text, and what it leaves out of node, script and exit code."""
     if not reason:
         return "no reason was given"
@@ -161,7 +163,7 @@ def roles_ip(nodes: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, str]:
     for node in nodes:
         ip = [node["ip"]] if node.get("ip") else []
         for role in node["roles"]:
-            name = re.sub(r"[^A-Za-z0-9_]", "_", role)
+            name = shell_name(role)
             direct.setdefault(name, []).extend(node.get("direct_ips") or ip)
             own.setdefault(name, []).extend(ip)
     variables = {f"direct_{name}_ips": " ".join(ips) for name, ips in direct.items()}

@@ -515,19 +515,20 @@ return id
 """,
 )
 
-# what is received (node:key:position), number of this try or '' to ask, 'done' to forget
+# what is received (node:key:position), whether the wait for it is over
 RECEIVING = _script(
     "receiving",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
 judge()
-local tries = run .. '/receiving'
-if ARGV[2] == 'done' then redis.call('HDEL', tries, ARGV[1], ARGV[1] .. ':since') return {0, 0} end
-redis.call('HSETNX', tries, ARGV[1] .. ':since', now)
-if ARGV[2] ~= '' then redis.call('HSET', tries, ARGV[1], ARGV[2]) end
-keep(tries)
-local own = redis.call('HMGET', tries, ARGV[1], ARGV[1] .. ':since')
-return {own[1] or 0, now - own[2]}
+local since = run .. '/receiving'
+if ARGV[2] == '1' then
+  redis.call('HDEL', since, ARGV[1])
+  return 0
+end
+redis.call('HSETNX', since, ARGV[1], now)
+keep(since)
+return now - redis.call('HGET', since, ARGV[1])
 """,
 )
 

@@ -21,12 +21,12 @@ DEFAULT_PATIENCE = 30.0
 class RedisSettings:
     """Where Redis is and how to get in. The password never appears in repr()."""
 
-    url: t.Optional[str] = None
-    username: t.Optional[str] = None
-    password: t.Optional[str] = None
-    ca_cert: t.Optional[str] = None
-    client_cert: t.Optional[str] = None
-    client_key: t.Optional[str] = None
+    url: str | None = None
+    username: str | None = None
+    password: str | None = None
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     sentinels: tuple[tuple[str, int], ...] = ()
     sentinel_service: str = "mymaster"
     timeout: float = DEFAULT_PATIENCE
@@ -66,7 +66,9 @@ class RedisSettings:
     def address(self) -> str:
         """How to name the server in a message: no user, no password."""
         if self.sentinels:
-            return f"{self.sentinel_service} (asked from {', '.join(f'{host}:{port}' for host, port in self.sentinels)})"
+            return (
+                f"{self.sentinel_service} (asked from {', '.join(f'{host}:{port}' for host, port in self.sentinels)})"
+            )
         parts = urlsplit(self.url or "")
         if parts.scheme == "unix":
             return parts.path
@@ -102,7 +104,7 @@ def _first(*values: t.Any) -> t.Any:
     return next((value for value in values if value not in (None, "", [], ())), None)
 
 
-def _read_file(path: t.Optional[str]) -> dict[str, t.Any]:
+def _read_file(path: str | None) -> dict[str, t.Any]:
     if not path:
         return {}
     import yaml

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
+    Operation,
+    Options,
+    Result,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of, roles_ip
+
+
+def _tell(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+    coordinator = connect()
+    if not options["cluster_id"] and not options["job_id"]:
+        return {"changed": False, "runs": coordinator.runs()}
+    cluster_id = options["cluster_id"] or cluster_of(options["job_id"])
+    run = coordinator.info(cluster_id)
+    result: Result = {
+        "changed": False,
+        "run": run,
+        "roles_ip": roles_ip(run["nodes"].values()),
+        "missing": [
+            {"barrier": name, **node}
+            for name, barrier in run["barriers"].items()
+            if barrier["since"] and not barrier["released"]
+            for node in barrier["missing"]
+        ],
+    }
+    if options["events"]:
+        result["events"] = coordinator.events(cluster_id)
+    return result
+
+
+INFO = Operation(
+    work=_tell,
+    argument_spec={
+        "cluster_id": {"type": "str"},
+        "job_id": {"type": "str"},
+        "events": {"type": "bool", "default": False},
+    },
+    constraints={"mutually_exclusive": [("cluster_id", "job_id")]},
+)
