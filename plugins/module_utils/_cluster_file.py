@@ -4,13 +4,12 @@
 
 # Private to this collection: it can change in any release.
 
-"""Cluster files: which machines there are, what each of them is, and the addresses of their direct links."""
+"""Cluster files: which machines there are, what each of them is, and which of its network cards are wired."""
 
 from __future__ import annotations
 
 import os
 import re
-import traceback
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
@@ -30,16 +29,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._yaml_source impor
     shorten,
 )
 
-NETADDR_IMPORT_ERROR: str | None
-try:
-    import netaddr
-
-    NETADDR_IMPORT_ERROR = None
-except ImportError:
-    NETADDR_IMPORT_ERROR = traceback.format_exc()
-
 LOCALHOST_CLUSTER = "cs-localhost"
-DEFAULT_NETWORK = "192.168.222.0/24"
 _SETTINGS = ("ip0", "switch")
 _MAC = re.compile(r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}|[0-9a-f]{12}")
 _NO_CARD = {"000000000000", "ffffffffffff"}
@@ -63,21 +53,12 @@ class Cluster(t.NamedTuple):
         return list(dict.fromkeys(role for node in self.nodes for role in node.roles))
 
 
-class Link(t.NamedTuple):
-    """One address of one network card."""
-
-    mac: str
-    ip: str
-    prefix: int
-    mtu: int | None
-
-
-def find_cluster_file(name: str, folders: t.Sequence[str], place: Place) -> str | None:
+def find_cluster_file(name: str, folders: t.Sequence[str], place: Place, key: str | None = None) -> str | None:
     """The first file of that name in the folders; None where there is none."""
     if not is_name(name):
         raise error_at(
             place,
-            "cluster",
+            key,
             f'"{shorten(name)}" is no name of a cluster file: letters, digits, ".", "_" and "-" can be in it.',
         )
     for folder in folders:
@@ -88,7 +69,23 @@ def find_cluster_file(name: str, folders: t.Sequence[str], place: Place) -> str 
     return None
 
 
-def names_of_cluster_files(folders: t.Sequence[str]) -> list[str]:
+def no_cluster_file(name: str, folders: t.Sequence[str], place: Place, key: str | None = None) -> InputError:
+    near = did_you_mean(name, _files_in(folders))
+    return error_at(place, key, f'no cluster file "{shorten(name)}" in {", ".join(folders)}.{near}')
+
+
+def find_cluster(name: str, folders: t.Sequence[str], *, relative_to: str = ".", limits: Limits = Limits()) -> Cluster:
+    """The cluster that someone other than a job names: by its name, or by the path of its file."""
+    if os.sep in name:
+        return load_cluster_file(os.path.join(relative_to, os.path.expanduser(name)), limits)
+    place = Place("cluster", 0)
+    path = find_cluster_file(name, folders, place)
+    if path is None:
+        raise no_cluster_file(name, folders, place)
+    return load_cluster_file(path, limits, name)
+
+
+def _files_in(folders: t.Sequence[str]) -> list[str]:
     names = []
     for folder in folders:
         try:
@@ -224,129 +221,3 @@ def _refuse_doubles(cluster: Cluster) -> None:
                 None,
                 f'the roles "{other}" and "{role}" would both be exported as {shell_name(role)}; rename one of them.',
             )
-
-
-class Network(t.NamedTuple):
-    """A direct network: host number n has the address `first` + n."""
-
-    text: str
-    version: int
-    first: int
-    prefix: int
-    lowest: int
-    highest: int
-
-    def address(self, number: int) -> str:
-        return str(netaddr.IPAddress(self.first + number, self.version))
-
-    def next_one(self, steps: int) -> Network:
-        bits = 32 if self.version == 4 else 128
-        first = self.first + steps * (1 << (bits - self.prefix))
-        if first >= 1 << bits:
-            raise InputError(f"direct network {self.text}: no network of that size is left for MAC number {steps + 1}.")
-        return self._replace(first=first, text=f"{netaddr.IPAddress(first, self.version)}/{self.prefix}")
-
-
-def read_networks(value: t.Any) -> list[Network]:
-    """Networks from a text with commas or a list: "192.168.222.0/24,fd00::/64"."""
-    texts = [part for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
-    if not isinstance(texts, (list, tuple)) or not texts:
-        raise InputError(f'direct_network expects a network such as "{DEFAULT_NETWORK}", not {kind_of(value)}.')
-    return [_read_network(text) for text in texts]
-
-
-def _read_network(text: t.Any) -> Network:
-    if NETADDR_IMPORT_ERROR is not None:
-        raise InputError("The Python library netaddr is not installed; it is needed to hand out direct addresses.")
-    wrong = InputError(
-        f"direct_network {kind_of(text)} is no network; write an address and a prefix length, "
-        f'such as "{DEFAULT_NETWORK}" or "fd00:222::/64".'
-    )
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9A-Fa-f:.]+/[0-9]{1,3}", text):
-        raise wrong
-    try:
-        network = netaddr.IPNetwork(text).cidr
-    except (netaddr.AddrFormatError, ValueError) as exc:
-        raise wrong from exc
-    address = network.network
-    if address.is_multicast() or address.is_loopback() or address.is_link_local() or address.words[0] == 0:
-        raise InputError(f'direct_network "{text}" cannot be used between machines; take a private one.')
-    size = network.size
-    if size <= 2:
-        lowest, highest = 0, size - 1
-    else:
-        lowest, highest = 1, size - 2 if network.version == 4 else size - 1
-    return Network(str(network), network.version, network.first, network.prefixlen, lowest, highest)
-
-
-def read_mtus(value: t.Any) -> list[int | None]:
-    """One MTU for all links, or one for each position in a node's list of MACs."""
-    if value is None or value == "":
-        return [None]
-    items = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
-    mtus: list[int | None] = []
-    for item in items if isinstance(items, (list, tuple)) else [items]:
-        if isinstance(item, bool) or not re.fullmatch("[0-9]{1,5}", str(item)) or not 576 <= int(item) <= 65535:
-            raise InputError(f"mtu expects a number from 576 to 65535, not {kind_of(item)}.")
-        mtus.append(int(item))
-    return mtus or [None]
-
-
-def hand_out_addresses(
-    cluster: Cluster,
-    nodes: t.Sequence[ClusterNode],
-    networks: t.Sequence[Network],
-    *,
-    one_network_per_mac: bool = False,
-    mtus: t.Sequence[int | None] = (None,),
-) -> list[list[Link]]:
-    """The links of each node: host numbers start at ip0 and run on across the nodes, one for each MAC and family."""
-    families = {version: [net for net in networks if net.version == version] for version in (4, 6)}
-    counts = [len(nets) for nets in families.values()]
-    if max(counts) > 1 and not one_network_per_mac:
-        raise InputError(
-            "direct_network names several networks of one family; with one_network_per_mac each position in the lists "
-            "of MACs gets its own."
-        )
-    chosen: dict[tuple[int, int], Network] = {}
-    used: dict[int, int] = {}
-    links = []
-    for node in nodes:
-        of_node = []
-        for position, mac in enumerate(node.macs):
-            slot = position if one_network_per_mac else 0
-            number = used[slot] = used.get(slot, cluster.ip0 - 1) + 1
-            for version, nets in families.items():
-                if not nets:
-                    continue
-                if (version, slot) not in chosen:
-                    chosen[version, slot] = _network_of_slot(nets, slot)
-                network = chosen[version, slot]
-                if not network.lowest <= number <= network.highest:
-                    raise _no_address(cluster, node, network, number)
-                mtu = mtus[min(position, len(mtus) - 1)] if len(mtus) > 1 else mtus[0]
-                of_node.append(Link(mac, network.address(number), network.prefix, mtu))
-        links.append(of_node)
-    return links
-
-
-def _network_of_slot(nets: t.Sequence[Network], slot: int) -> Network:
-    if slot < len(nets):
-        return nets[slot]
-    if len(nets) > 1:
-        raise InputError(
-            f"direct_network names {len(nets)} networks, but a node has {slot + 1} MACs; name one for each, or only the first."
-        )
-    return nets[0].next_one(slot)
-
-
-def _no_address(cluster: Cluster, node: ClusterNode, network: Network, number: int) -> InputError:
-    if number == cluster.ip0:
-        return InputError(
-            f"{cluster.file}: ip0: {cluster.ip0} is out of range: the hosts of {network.text} "
-            f"have the numbers {network.lowest} to {network.highest}."
-        )
-    return InputError(
-        f'{node.place}: the direct network {network.text} is full at node "{node.name}": with ip0: {cluster.ip0} '
-        f"its last address has the number {network.highest}; take a larger network."
-    )

@@ -14,16 +14,19 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _ids
 from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file import (
-    DEFAULT_NETWORK,
     LOCALHOST_CLUSTER,
     Cluster,
     ClusterNode,
-    Link,
+    find_cluster,
     find_cluster_file,
-    hand_out_addresses,
     load_cluster_file,
-    names_of_cluster_files,
+    no_cluster_file,
     read_cluster,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._direct_network import (
+    DEFAULT_NETWORK,
+    Link,
+    hand_out_addresses,
     read_mtus,
     read_networks,
 )
@@ -69,7 +72,7 @@ def plan_submission(
     for path in trees:
         if not os.path.isdir(path):
             raise InputError(f"script_paths: {shorten(path, 200)} is no folder.")
-    library = Library([job_folder, *trees])
+    library = Library(job_folder, trees)
     clusters = _Clusters(
         [job_folder, os.path.join(job_folder, "cluster")]
         + [os.path.expanduser(str(path)) for path in _paths(cluster_paths)]
@@ -102,7 +105,7 @@ class _Clusters:
     def __init__(self, folders: t.Sequence[str], chosen: str | None) -> None:
         self._folders = list(dict.fromkeys(folders))
         self._chosen = chosen
-        self._read: dict[str, Cluster | None] = {}
+        self._read: dict[str, Cluster] = {}
 
     @property
     def is_chosen(self) -> bool:
@@ -110,35 +113,26 @@ class _Clusters:
         return self._chosen is not None
 
     def of(self, job: Block, roles: t.Sequence[str], limits: Limits) -> Cluster:
+        if self._chosen is not None and self._chosen != LOCALHOST_CLUSTER:
+            if self._chosen not in self._read:
+                self._read[self._chosen] = find_cluster(self._chosen, self._folders, limits=limits)
+            return self._read[self._chosen]
+        if self._chosen is None and job.get("cluster_spec") is not None:
+            return self._inline(job)
         place = job.place_of("cluster")
-        name: t.Any = self._chosen
-        if name is None:
-            if job.get("cluster_spec") is not None:
-                return self._inline(job)
-            name = job.get("cluster")
+        name = self._chosen or job.get("cluster")
         if name is None:
             raise error_at(job.place, None, 'the job names no cluster; write "cluster: NAME" or "cluster_spec:".')
         if not isinstance(name, str) or not name:
             raise error_at(place, "cluster", f"expects the name of a cluster file, not {kind_of(name)}.")
-        if name not in self._read:
-            self._read[name] = self._load(name, place, limits)
-        cluster = self._read[name]
+        path = find_cluster_file(name, self._folders, place, "cluster")
+        if path is not None and name not in self._read:
+            self._read[name] = load_cluster_file(path, limits, name)
         if name == LOCALHOST_CLUSTER:
-            return _localhost(cluster, roles, place)
-        if cluster is None:
-            raise error_at(
-                place,
-                "cluster",
-                f'no cluster file "{shorten(name)}" in {", ".join(self._folders)}.'
-                + did_you_mean(name, names_of_cluster_files(self._folders)),
-            )
-        return cluster
-
-    def _load(self, name: str, place: Place, limits: Limits) -> Cluster | None:
-        if self._chosen is not None and os.sep in name:
-            return load_cluster_file(os.path.expanduser(name), limits)
-        path = find_cluster_file(name, self._folders, place)
-        return load_cluster_file(path, limits, name) if path is not None else None
+            return _localhost(self._read.get(name), roles, place)
+        if path is None:
+            raise no_cluster_file(name, self._folders, place, "cluster")
+        return self._read[name]
 
     @staticmethod
     def _inline(job: Block) -> Cluster:
@@ -178,6 +172,7 @@ class _Planner:
         self._limits = limits
         self._warnings: dict[str, None] = {}
         self._node_jobs = 0
+        self._bytes = 0
 
     def plan(self, runs: t.Sequence[Run]) -> dict[str, t.Any]:
         planned = [self._run(number, run._replace(block=run.block.clone())) for number, run in enumerate(runs, 1)]
@@ -249,6 +244,7 @@ class _Planner:
             if roles not in templates:
                 plan = plan_node(run.block, run.names, roles, self._library.searched, self.warn)
                 templates[roles] = json.dumps(_shared_part(plan, roles))
+            self._check_size(templates[roles])
             record: dict[str, t.Any] = json.loads(templates[roles])
             record["node"] = node.name
             record["job_id"] = _ids.job_id(run_id, number)
@@ -272,6 +268,14 @@ class _Planner:
             )
             result.append(record)
         return result
+
+    def _check_size(self, template: str) -> None:
+        self._bytes += len(template)
+        if self._bytes > self._limits.plan_bytes:
+            raise InputError(
+                f"{self._job_file}: the node jobs would take more than {self._limits.plan_bytes} bytes; "
+                "make the job smaller, or pick values with params."
+            )
 
 
 def _shared_part(plan: NodePlan, roles: t.Sequence[str]) -> dict[str, t.Any]:

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._job_file import (
     REFERENCE,
+    condition_of,
     inline_script_of,
     is_ignored,
     role_of,
@@ -57,7 +58,7 @@ def entries_of(block: Block, above: Path = ()) -> t.Iterator[Entry]:
         if is_ignored(key, value):
             continue
         path = (*above, key)
-        if role_of(key) is None and inline_script_of(key) is None:
+        if role_of(key) is None and condition_of(key, value) is None and inline_script_of(key) is None:
             yield Entry(path, value, block.place_of(key))
         if isinstance(value, Block):
             yield from entries_of(value, path)
@@ -69,20 +70,24 @@ class Names:
     def __init__(self, block: Block, library: Library) -> None:
         self._library = library
         self._inline: dict[str, list[Script]] = {}
-        self._find_inline(block)
+        self._find_inline(block, library)
         self.options: set[str] = set()
         for entry in entries_of(block):
             for script in self.scripts_of(entry.key)[1]:
                 if script.kind != "monitor":
                     self.options |= library.options(script)
 
-    def _find_inline(self, block: Block) -> None:
+    def _find_inline(self, block: Block, library: Library) -> None:
         for key, value in block.items():
             inline = inline_script_of(key)
             if inline is not None:
-                self._inline[inline.name] = [Script(inline.name, inline.kind, None, None, value)]
+                self._inline[inline.name] = [Script(inline.name, inline.kind, library.home, None, value)]
             elif isinstance(value, Block) and not is_ignored(key, value):
-                self._find_inline(value)
+                self._find_inline(value, library)
+
+    @property
+    def home(self) -> str | None:
+        return self._library.home
 
     @property
     def known(self) -> set[str]:

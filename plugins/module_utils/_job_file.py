@@ -34,13 +34,21 @@ REFERENCE = re.compile(r"<%=\s*([A-Za-z_][A-Za-z0-9_]*)\s*%>|\{\{\s*([A-Za-z_][A
 _ROLE_KEY = re.compile(r"if\s+role(?:\s+(.*)|:.*)?", re.DOTALL)
 _INLINE_KEY = re.compile(r"script\s+([a-z]+)/((?:[A-Za-z0-9_][A-Za-z0-9_.+-]*/)*)([A-Za-z0-9_][A-Za-z0-9_.+-]*)")
 _IGNORED_INLINE = re.compile(r"script\s+stats/\S+")
-_SHELL_BLOCK = re.compile(r"(if|for|while|until)\s")
+_CONDITION_KEY = re.compile(r"if\s")
+_SHELL_LOOP = re.compile(r"(for|while|until)\s")
 _SHELL_COMMAND = re.compile(r"(function|call|command|source)\s")
 
 
 def role_of(key: str) -> str | None:
     """The X of "if role X"; None for another key. Keys have been through `read_job_documents`."""
     return key[len("if role ") :] if key.startswith("if role ") else None
+
+
+def condition_of(key: str, value: t.Any) -> str | None:
+    """The shell condition of an "if <condition>" block, which only the node that runs its scripts can evaluate."""
+    if role_of(key) is None and _CONDITION_KEY.match(key) and (value is None or isinstance(value, Block)):
+        return key[len("if") :].strip().rstrip(": \t")
+    return None
 
 
 class InlineScript(t.NamedTuple):
@@ -181,13 +189,14 @@ def _refuse_unsupported(key: str, value: t.Any, place: Place, top: bool) -> None
         raise error_at(place, key, "is not supported; write the values in the documents that they are meant for.")
     if key == "if-role":
         raise error_at(place, key, 'is not supported; put the script into an "if role X:" block.')
-    shell_block = _SHELL_BLOCK.match(key)
-    if shell_block and (value is None or isinstance(value, Block)):
+    condition = condition_of(key, value)
+    if condition is not None and (not condition or "\n" in condition):
         raise error_at(
-            place,
-            key,
-            f'a shell "{shell_block.group(1)}" is not supported, only "if role X:"; put the condition into the script.',
+            place, key, 'the condition must be one line of shell; write "if role server:" or "if [ -e /file ]:".'
         )
+    loop = _SHELL_LOOP.match(key)
+    if loop and (value is None or isinstance(value, Block)):
+        raise error_at(place, key, f'a shell "{loop.group(1)}" is not supported; put the loop into the script.')
     command = _SHELL_COMMAND.match(key)
     if command:
         raise error_at(

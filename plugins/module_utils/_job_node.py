@@ -9,11 +9,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_shell_name
 from ansible_collections.lab.multidevice.plugins.module_utils._job_expand import Names, entries_of
-from ansible_collections.lab.multidevice.plugins.module_utils._job_file import inline_script_of, is_ignored, role_of
+from ansible_collections.lab.multidevice.plugins.module_utils._job_file import (
+    condition_of,
+    inline_script_of,
+    is_ignored,
+    role_of,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._job_values import (
     arguments,
     cpu_share,
@@ -86,6 +92,8 @@ def _merged_job(job: Block, roles: frozenset[str]) -> dict[str, t.Any]:
     result: dict[str, t.Any] = {}
     for key, value in job.items():
         role = role_of(key)
+        if key == "cluster_spec":
+            continue
         if role is None:
             _put_unless_other(result, key, _merged_job(value, roles) if isinstance(value, Block) else value, key)
         elif role in roles:
@@ -109,6 +117,7 @@ class _Walk:
         self._warn = warn
         self._variables: dict[str, Variable] = {}
         self._inline: dict[str, Script] = {}
+        self._conditions: list[str] = []
         self._ids: set[str] = set()
 
     def block(self, block: Block, ready: dict[str, t.Any], timeouts: dict[str, t.Any]) -> None:
@@ -120,8 +129,8 @@ class _Walk:
                 continue
             inline = inline_script_of(key)
             if inline is not None:
-                self._inline[inline.name] = Script(inline.name, inline.kind, None, None, value)
-            elif role_of(key) is not None:
+                self._inline[inline.name] = Script(inline.name, inline.kind, self._names.home, None, value)
+            elif role_of(key) is not None or condition_of(key, value) is not None:
                 rest.append((key, key, []))
             else:
                 shown, parts = self._names.scripts_of(key)
@@ -134,11 +143,25 @@ class _Walk:
             for key, shown, parts in scripts:
                 self._call(block, key, shown, parts, (kind,), ready, timeouts)
         for key, shown, parts in rest:
-            role = role_of(key)
-            if role is None:
+            role, value = role_of(key), block[key]
+            if parts:
                 self._call(block, key, shown, parts, ("daemon", "test"), ready, timeouts)
-            elif role in self.roles and block[key]:
-                self.block(block[key], ready, timeouts)
+            elif role is None and value:
+                self._conditional(value, key, block.place_of(key), ready, timeouts)
+            elif role in self.roles and value:
+                self.block(value, ready, timeouts)
+
+    def _conditional(
+        self, block: Block, key: str, place: Place, ready: dict[str, t.Any], timeouts: dict[str, t.Any]
+    ) -> None:
+        """A block whose scripts ask on the node whether they are meant to run; its variables are for them alone."""
+        if not any(self._names.scripts_of(entry.key)[1] for entry in entries_of(block)):
+            raise error_at(place, key, "sets variables but runs no script; set them in the scripts that need them.")
+        outside = dict(self._variables)
+        self._conditions.append(t.cast(str, condition_of(key, block)))
+        self.block(block, ready, timeouts)
+        self._conditions.pop()
+        self._variables = outside
 
     def seen_by_all(self) -> dict[str, Variable]:
         """Variables that every script of the node sees with one value; the others belong to single scripts."""
@@ -200,7 +223,7 @@ class _Walk:
             for found in parts:
                 if found.kind != kind:
                     continue
-                script = self._inline.get(found.name, found) if found.root is None else found
+                script = self._inline.get(found.name, found) if found.content is not None else found
                 refuse_outside(script, place, key)
                 own = self._parameters(value) if isinstance(value, Block) else {}
                 record: dict[str, t.Any] = {
@@ -208,8 +231,8 @@ class _Walk:
                     "name": script.name,
                     "kind": kind,
                     "root": script.root,
-                    "path": script.path,
-                    "content": script.content,
+                    "path": None if self._conditions else script.path,
+                    "content": _guarded(script, self._conditions) if self._conditions else script.content,
                     "args": [] if isinstance(value, (Block, list)) else arguments(value, place, key),
                     "env": {},
                     "cpu_shares": {},
@@ -270,6 +293,20 @@ class _Walk:
                 f"{setting}.{key}",
                 f"no {kind or 'script'} of that name.{did_you_mean(key, self._names.known)}",
             )
+
+
+def _guarded(script: Script, conditions: t.Sequence[str]) -> str:
+    """A script that runs another one only if the conditions hold where it runs."""
+    lines = ["#!/bin/sh", *(f"if {condition}; then" for condition in conditions)]
+    if script.content is None:
+        lines.append(f'exec "$LKP_SRC"/{shlex.quote(script.path or "")} "$@"')
+    else:
+        lines += [
+            'guarded=$(mktemp "$TMP/script.XXXXXX") || exit',
+            f'printf %s {shlex.quote(script.content)} >"$guarded" && chmod 700 "$guarded" || exit',
+            'exec "$guarded" "$@"',
+        ]
+    return "\n".join([*lines, *("fi" for _unused in conditions), ""])
 
 
 def _seconds(value: t.Any, key: str, place: Place) -> int | float:

@@ -33,7 +33,7 @@ _MAX_ENTRIES = 200_000
 
 
 class Script(t.NamedTuple):
-    """A script that can be run: a file of a script tree, or a text of the job file."""
+    """A script that can be run: a file of a script tree, or the content that the job file gives it."""
 
     name: str
     kind: str
@@ -52,7 +52,12 @@ class ScriptTree:
     @property
     def scripts(self) -> dict[str, list[Script]]:
         if self._scripts is None:
-            self._scripts = self._index()
+            try:
+                self._scripts = self._index()
+            except OSError as exc:
+                raise InputError(
+                    f"{exc.filename or self.root}: cannot be searched for scripts: {exc.strerror}."
+                ) from exc
         return self._scripts
 
     def _index(self) -> dict[str, list[Script]]:
@@ -96,10 +101,11 @@ class ScriptTree:
 
 
 class Library:
-    """All script trees in the order in which they are searched."""
+    """All script trees in the order in which they are searched: the job's own folder, then the others."""
 
-    def __init__(self, roots: t.Sequence[str]) -> None:
-        trees = [ScriptTree(root) for root in dict.fromkeys(os.path.realpath(root) for root in roots)]
+    def __init__(self, job_folder: str, script_paths: t.Sequence[str]) -> None:
+        trees = [ScriptTree(root) for root in dict.fromkeys(map(os.path.realpath, (job_folder, *script_paths)))]
+        self._job_folder = os.path.realpath(job_folder)
         self._trees = [tree for tree in trees if tree.scripts]
         self.searched = list(dict.fromkeys(tree.root for tree in trees))
         self._options: dict[tuple[str | None, str | None], frozenset[str]] = {}
@@ -107,6 +113,12 @@ class Library:
     @property
     def roots(self) -> list[str]:
         return [tree.root for tree in self._trees]
+
+    @property
+    def home(self) -> str | None:
+        """The tree that an inline script is taken to be in, so that it finds the helpers there: the first of others."""
+        others = [root for root in self.roots if root != self._job_folder] or self.roots
+        return others[0] if others else None
 
     @property
     def names(self) -> set[str]:
@@ -125,8 +137,12 @@ class Library:
             return header_options(script.content)
         key = (script.root, script.path)
         if key not in self._options:
-            with open(os.path.join(t.cast(str, script.root), t.cast(str, script.path)), "rb") as handle:
-                self._options[key] = header_options(handle.read(_HEADER_BYTES).decode("utf-8", "replace"))
+            path = os.path.join(script.root or "", script.path or "")
+            try:
+                with open(path, "rb") as handle:
+                    self._options[key] = header_options(handle.read(_HEADER_BYTES).decode("utf-8", "replace"))
+            except OSError as exc:
+                raise InputError(f"{path}: the script cannot be read: {exc.strerror}.") from exc
         return self._options[key]
 
 

@@ -36,6 +36,7 @@ class Limits(t.NamedTuple):
     includes: int = 100
     runs: int = 1000
     node_jobs: int = 250_000
+    plan_bytes: int = 512 * 1024 * 1024
 
 
 class Place(t.NamedTuple):
@@ -101,18 +102,20 @@ def kind_of(value: t.Any) -> str:
 
 
 def read_text(path: str, limits: Limits) -> str:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{shorten(path, 200)}: this is no regular file.")
     try:
         with open(path, "rb") as handle:
             if os.fstat(handle.fileno()).st_size > limits.file_bytes:
                 raise InputError(
-                    f"{path}: the file is larger than {limits.file_bytes} bytes; it cannot be what was meant."
+                    f"{path}: the file is larger than {limits.file_bytes} bytes; this cannot be what was meant."
                 )
             content = handle.read(limits.file_bytes + 1)
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise InputError(f"{shorten(path, 200)}: the file cannot be read: {reason}.") from exc
     if len(content) > limits.file_bytes:
-        raise InputError(f"{path}: the file is larger than {limits.file_bytes} bytes; it cannot be what was meant.")
+        raise InputError(f"{path}: the file is larger than {limits.file_bytes} bytes; this cannot be what was meant.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:

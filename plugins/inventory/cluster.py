@@ -1,0 +1,112 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: cluster
+short_description: Turn a cluster file into hosts and role groups
+version_added: 0.1.0
+description:
+  - Reads a cluster file, the same that a job names with C(cluster:), and makes every node a host and every role a group.
+  - For the playbooks of a lab. C(lab.multidevice.multidevice) itself needs no such inventory.
+  - How to reach the machines is not in a cluster file. Say it in another inventory source, in C(group_vars) or in C(host_vars).
+author:
+  - lab.multidevice contributors (@lab)
+requirements:
+  - PyYAML
+  - netaddr
+options:
+  plugin:
+    description:
+      - The name of this plugin, so that no other one takes the file.
+    type: str
+    required: true
+    choices:
+      - lab.multidevice.cluster
+  cluster:
+    description:
+      - Name of the cluster file, or a path to it.
+      - A name is looked up in the folder of the inventory source, in its folder C(cluster), and in O(cluster_paths).
+      - Relative paths start at the folder of the inventory source.
+    type: str
+    required: true
+  cluster_paths:
+    description:
+      - More folders with cluster files.
+    type: list
+    elements: path
+    default: []
+  group_prefix:
+    description:
+      - Put before the name of each role to make the name of its group.
+      - What cannot be in the name of a group, such as V(-), becomes V(_).
+    type: str
+    default: ""
+notes:
+  - The name of the inventory source must end in C(cluster.yml) or C(cluster.yaml).
+  - Each host gets the variables C(multidevice_cluster), C(multidevice_roles), C(multidevice_macs), and C(multidevice_queue).
+  - Direct addresses belong to a run, not to a machine, so they are not among the variables.
+"""
+
+EXAMPLES = r"""
+# rack12.cluster.yml, with the cluster file beside it in cluster/rack12
+plugin: lab.multidevice.cluster
+cluster: rack12
+
+---
+# Another folder, and groups called role_server, role_client
+plugin: lab.multidevice.cluster
+cluster: rack12
+cluster_paths:
+  - ~/lab/cluster
+group_prefix: role_
+"""
+
+import os
+import typing as t
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.utils.unsafe_proxy import wrap_var as make_unsafe
+from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file import Cluster, find_cluster
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_of, shell_name
+
+if t.TYPE_CHECKING:
+    from ansible.inventory.data import InventoryData
+    from ansible.parsing.dataloader import DataLoader
+
+
+class InventoryModule(BaseInventoryPlugin):
+    NAME = "lab.multidevice.cluster"
+
+    def verify_file(self, path: str) -> bool:
+        return super().verify_file(path) and path.endswith(("cluster.yml", "cluster.yaml"))
+
+    def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        folder = os.path.dirname(os.path.abspath(path))
+        folders = [folder, os.path.join(folder, "cluster"), *self.get_option("cluster_paths")]
+        try:
+            cluster = find_cluster(self.get_option("cluster"), folders, relative_to=folder)
+        except MultideviceError as exc:
+            raise AnsibleParserError(str(exc)) from exc
+        self._add(cluster, inventory)
+
+    def _add(self, cluster: Cluster, inventory: InventoryData) -> None:
+        prefix = self.get_option("group_prefix")
+        groups = {role: inventory.add_group(shell_name(prefix + role)) for role in cluster.roles}
+        for node in cluster.nodes:
+            host = inventory.add_host(make_unsafe(node.name))
+            for name, value in (
+                ("cluster", cluster.name),
+                ("roles", node.roles),
+                ("macs", node.macs),
+                ("queue", queue_of(node.name)),
+            ):
+                inventory.set_variable(host, f"multidevice_{name}", make_unsafe(value))
+            for role in node.roles:
+                inventory.add_child(groups[role], host)
