@@ -1,0 +1,39 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
+
+CHECKS = ("check_duplicates", "check_peers", "carrier_timeout", "peer_timeout")
+
+
+class ActionModule(NodeAction):
+    """Has the supervisor of a run do it when there is one, which saves a trip to the machine; else the module."""
+
+    def work(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Bind or unbind direct addresses."""
+        options = self._task.args
+        job_id = options.get("job_id")
+        supervised = job_id and not self._task.check_mode and not options.get("record_dir")
+        if not supervised or not relay.call("attached", start_relay=False, job_id=job_id).get("attached"):
+            result: dict[str, t.Any] = self._execute_module(task_vars=variables)
+            return result
+        request = {
+            "op": "links",
+            "state": options.get("state", "present"),
+            "links": options.get("links"),
+            "options": {name: options[name] for name in CHECKS if name in options},
+        }
+        change = relay.call("request", job_id=job_id, request=request)
+        return {
+            "changed": change["changed"],
+            "devices": change["devices"],
+            "peers": change["peers"],
+            "warnings": change["warnings"],
+            "diff": {"before": change["before"], "after": change["after"]},
+        }

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import secrets
+import tarfile
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
+from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
+from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
+from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
+from ansible_collections.lab.multidevice.plugins.plugin_utils._stream import stream_command
+
+Result = dict[str, t.Any]
+COLLECT_TIMEOUT = 300.0
+
+
+class ActionModule(NodeAction):
+    """Everything but the supervisor's installation goes over the relay's open line to it, without a trip by Ansible."""
+
+    def work(self, variables: Result) -> Result:
+        """Do what ``state`` says."""
+        _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF)
+        state: t.Callable[[Result, Result], Result] = getattr(self, f"_{options['state']}")
+        if self._task.check_mode and options["state"] not in ("present", "absent", "finished"):
+            return {"changed": True}
+        return state(options, variables)
+
+    def _present(self, options: Result, variables: Result) -> Result:
+        token = secrets.token_hex(16)
+        result = self._on_the_node(options, variables, token=token)
+        if result.get("failed") or self._task.check_mode:
+            return result
+        attach = result.pop("attach")
+        if not relay.call("attached", job_id=options["job_id"])["attached"]:
+            if not result["changed"]:
+                raise NodeError(f"{options['job_id']} runs on this node already, driven by another controller")
+            self._attach(options, variables, token=token, command=attach)
+        for root in options["script_roots"]:
+            checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
+            put = relay.call(
+                "put_tree", job_id=options["job_id"], root=root, checksum=checksum, archive=str(archive), timeout=600
+            )
+            result["changed"] |= put["changed"]
+        return result
+
+    def _attach(self, options: Result, variables: Result, *, token: str, command: list[str]) -> None:
+        redis = None
+        if options["cluster_id"]:
+            settings = RedisSettings.from_options(options)
+            redis = settings.as_options()
+            if not settings.is_set:
+                redis["redis_url"] = embedded_redis_url(start=True)
+        relay.call(
+            "attach",
+            job_id=options["job_id"],
+            cluster_id=options["cluster_id"],
+            node=variables["inventory_hostname"],
+            argv=stream_command(self._connection, command),
+            token=token,
+            lease=options["lease"],
+            grace=options["grace"],
+            redis=redis,
+        )
+
+    def _started(self, options: Result, variables: Result) -> Result:
+        exported = {"op": "export", "env": options["env"], "cpu_shares": options["cpu_shares"]}
+        if options["hosts"] is not None:
+            exported["hosts"] = [(entry["address"], name) for entry in options["hosts"] for name in entry["names"]]
+        self._request(options, exported)
+        start = {key: options[key] for key in ("phase", "scripts", "armed")}
+        answer = self._request(options, {"op": "start", **start})
+        return {"changed": answer["changed"], "scripts": answer["scripts"]}
+
+    def _finished(self, options: Result, variables: Result) -> Result:
+        if self._task.check_mode:
+            return {"changed": False, "answer": "finished", "scripts": []}
+        answer = relay.call(
+            "wait",
+            job_id=options["job_id"],
+            phase=options["phase"],
+            slice=options["slice"],
+            timeout=options["slice"] + 60,
+        )
+        result = {"changed": False, **answer}
+        if answer["answer"] in ("failed", "abort"):
+            result["failed"] = True
+            if answer["answer"] == "failed":
+                tail = f"\n{answer['tail']}" if answer["tail"] else ""
+                result["msg"] = f"{variables['inventory_hostname']}: {answer['text']}{tail}"
+            else:
+                result["msg"] = f"the run was aborted: {records.explain(answer)}"
+        return result
+
+    def _stopped(self, options: Result, variables: Result) -> Result:
+        return {"changed": self._request(options, {"op": "stop", "grace": options["grace"]})["changed"]}
+
+    def _collected(self, options: Result, variables: Result) -> Result:
+        dest = Path(options["dest"])
+        dest.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=".tar.gz", dir=relay.cache_folder())
+        os.close(handle)
+        try:
+            answer = relay.call(
+                "collect",
+                job_id=options["job_id"],
+                archive=name,
+                limit=options["limit"],
+                timeout=COLLECT_TIMEOUT * 2,
+            )
+            with tarfile.open(name) as packed:
+                packed.extractall(dest, filter="data")
+        except (tarfile.TarError, OSError) as error:
+            raise NodeError(f"the results cannot be unpacked into {dest}: {error}") from error
+        finally:
+            os.unlink(name)
+        return {"changed": True, **answer}
+
+    def _absent(self, options: Result, variables: Result) -> Result:
+        if not self._task.check_mode and relay.call("attached", job_id=options["job_id"])["attached"]:
+            try:
+                return relay.call("detach", job_id=options["job_id"], keep_trees=options["keep_trees"])
+            except MultideviceError as error:
+                self._display.vvv(f"the supervisor did not end by itself: {error}")
+        return self._on_the_node(options, variables)
+
+    def _request(self, options: Result, request: Result) -> Result:
+        return relay.call("request", job_id=options["job_id"], request=request)
+
+    def _on_the_node(self, options: Result, variables: Result, **more: t.Any) -> Result:
+        sent = {key: options[key] for key in ("job_id", "state", "lease", "node_dir", "hosts_file")}
+        result: Result = self._execute_module(
+            module_name="lab.multidevice.role_scripts", module_args={**sent, **more}, task_vars=variables
+        )
+        return result

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import CONNECTION_ARGUMENTS
+
+# The options of the module role_scripts, shared with its action plugin.
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "job_id": {"type": "str", "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["present", "started", "finished", "stopped", "collected", "absent"],
+        "default": "present",
+    },
+    "phase": {"type": "str", "choices": ["daemon", "test"]},
+    "scripts": {"type": "list", "elements": "dict"},
+    "armed": {"type": "bool", "default": False},
+    "env": {"type": "dict", "default": {}},
+    "cpu_shares": {"type": "dict", "default": {}},
+    "hosts": {"type": "list", "elements": "dict", "options": {
+        "address": {"type": "str", "required": True},
+        "names": {"type": "list", "elements": "str", "required": True},
+    }},
+    "script_roots": {"type": "list", "elements": "path", "default": []},
+    "slice": {"type": "float", "default": 10.0},
+    "grace": {"type": "float", "default": 1.0},
+    "lease": {"type": "float", "default": 30.0},
+    "dest": {"type": "path"},
+    "limit": {"type": "int", "default": 104857600},
+    "keep_trees": {"type": "bool", "default": False},
+    "cluster_id": {"type": "str"},
+    "token": {"type": "str", "no_log": True},
+    "node_dir": {"type": "path"},
+    "hosts_file": {"type": "path", "default": "/etc/hosts"},
+    **CONNECTION_ARGUMENTS,
+}
+
+REQUIRED_IF = [
+    ("state", "started", ["phase", "scripts"]),
+    ("state", "finished", ["phase"]),
+    ("state", "collected", ["dest"]),
+]

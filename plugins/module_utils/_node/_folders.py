@@ -1,0 +1,185 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import tarfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
+
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def default_base() -> Path:
+    """Where runs have their folders on a node: one place per user, on a disk rather than in memory."""
+    return Path(f"/var/tmp/multidevice-{os.getuid()}")
+
+
+def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
+    """Make the folder of a run, ``base/job_id``, and leave the supervisor's settings in it.
+
+    The folder can be passed through but not listed by others, so that the login user reaches the socket in it.
+
+    :raises NodeError: the base belongs to somebody else, or the name is no name for a folder.
+    """
+    if not JOB_ID.fullmatch(job_id):
+        raise NodeError(f"job_id {job_id!r} cannot name a folder: letters, digits, '.', '_' and '-' are right")
+    folder = base / job_id
+    for tries_left in (2, 1, 0):
+        with contextlib.suppress(FileExistsError):
+            base.mkdir(mode=0o711, parents=True)
+        _check_base(base)
+        try:
+            folder.mkdir(mode=0o711)
+            break
+        except FileNotFoundError:
+            # The last of the other runs has just removed the base.
+            if not tries_left:
+                raise
+    folder.chmod(0o711)
+    for part in (results(folder), tmp(folder), commands(folder)):
+        part.mkdir(mode=0o755 if part == commands(folder) else 0o700)
+    _write_private(folder / "config.json", json.dumps(config))
+    _write_private(folder / "script-token", secrets.token_hex(16))
+    return folder
+
+
+def _check_base(base: Path) -> None:
+    status = os.lstat(base)
+    if not base.is_dir() or base.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise NodeError(f"{base} must be a folder that user {os.getuid()} owns and nobody else can write to")
+
+
+def take_config(folder: Path) -> dict[str, t.Any]:
+    """Read the supervisor's settings and remove their file, which holds the token."""
+    path = folder / "config.json"
+    config: dict[str, t.Any] = json.loads(path.read_text(encoding="utf-8"))
+    path.unlink()
+    return config
+
+
+def script_token(folder: Path) -> str:
+    """What lets the commands of a script speak to the supervisor, and do no more than ask."""
+    return (folder / "script-token").read_text(encoding="utf-8")
+
+
+def socket(folder: Path) -> Path:
+    """The supervisor's socket."""
+    return folder / "socket"
+
+
+def log(folder: Path) -> Path:
+    """What the supervisor itself prints, which is nothing unless it is broken."""
+    return folder / "supervisor.log"
+
+
+def library(folder: Path) -> Path:
+    """The supervisor's own Python files."""
+    return folder / "lib"
+
+
+def commands(folder: Path) -> Path:
+    """The folder in every script's PATH."""
+    return folder / "bin"
+
+
+def results(folder: Path) -> Path:
+    """One folder per script: its output and its ``RESULT_ROOT``."""
+    return folder / "results"
+
+
+def archive(folder: Path) -> Path:
+    """The packed results."""
+    return folder / "results.tar.gz"
+
+
+def tmp(folder: Path) -> Path:
+    """``TMP`` of all scripts of the node."""
+    return folder / "tmp"
+
+
+@contextlib.contextmanager
+def locked(base: Path) -> t.Iterator[None]:
+    """Hold the lock for what the runs of a machine share. It is the base folder itself, so that no file is left."""
+    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove(folder: Path) -> bool:
+    """Remove a run's folder, and the base when this was its last run. Tells whether it is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
+    return not folder.exists()
+
+
+def tree(folder: Path, checksum: str) -> Path:
+    """Where a script tree lies, shared by the runs that use it."""
+    return folder.parent / "trees" / f"{int(checksum, 16):064x}"
+
+
+def use_tree(folder: Path, checksum: str) -> None:
+    """Note that this run uses a tree, so that no other run's end removes it."""
+    with locked(folder.parent):
+        users = _users(tree(folder, checksum))
+        users.mkdir(parents=True, exist_ok=True)
+        (users / folder.name).touch()
+
+
+def release_trees(folder: Path, *, keep: bool) -> None:
+    """Give up this run's trees; those that no run uses are removed, unless the next run is to find them."""
+    trees = folder.parent / "trees"
+    if not trees.is_dir():
+        return
+    with locked(folder.parent):
+        for users in trees.glob("*.users"):
+            with contextlib.suppress(FileNotFoundError):
+                (users / folder.name).unlink()
+            if not keep and not any(users.iterdir()):
+                shutil.rmtree(trees / users.name[: -len(".users")], ignore_errors=True)
+                users.rmdir()
+        with contextlib.suppress(OSError):
+            trees.rmdir()
+
+
+def unpack_tree(folder: Path, archive_file: Path, checksum: str) -> Path:
+    """Unpack a script tree that the controller packed; two runs may do it at once."""
+    path = tree(folder, checksum)
+    fresh = path.with_name(f"{path.name}.{folder.name}")
+    with tarfile.open(archive_file) as packed:
+        if hasattr(tarfile, "data_filter"):
+            packed.extractall(fresh, filter="tar")
+        else:
+            packed.extractall(fresh)
+    with locked(folder.parent):
+        if path.is_dir():
+            shutil.rmtree(fresh)
+        else:
+            fresh.rename(path)
+    return path
+
+
+def _users(path: Path) -> Path:
+    return path.with_name(f"{path.name}.users")
+
+
+def _write_private(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._node import (
+    _attach,
+    _folders,
+    _processes,
+    _script,
+    _supervisor,
+)
+
+OURS = "ansible_collections.lab.multidevice.plugins.module_utils."
+START_TIMEOUT = 15.0
+END_TIMEOUT = 15.0
+
+
+def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bool]:
+    """Start the supervisor of a node job, unless it runs already. Returns its folder, and whether it was started.
+
+    :raises NodeError: it does not start; with the end of its log.
+    """
+    folder = base / job_id
+    if answers(folder):
+        return folder, False
+    clean(folder, job_id=job_id, hosts=Path(config["hosts_file"]))
+    folder = _folders.create(base, job_id, {"job_id": job_id, **config})
+    for part in _needed_by(_supervisor):
+        _write_part(_folders.library(folder), part)
+    with open(_folders.log(folder), "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(_program(folder, _supervisor)), str(folder)],
+            cwd="/",
+            env={**_environment(), "PYTHONPATH": str(_folders.library(folder))},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_TIMEOUT
+    while not answers(folder):
+        if process.poll() is not None or time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            text = _script.read_tail(_folders.log(folder))
+            shutil.rmtree(folder, ignore_errors=True)
+            raise NodeError(f"the supervisor does not start in {folder} with {sys.executable}: {text}")
+        time.sleep(0.01)
+    # It is to outlive this process; Popen would warn otherwise.
+    process.returncode = 0
+    return folder, True
+
+
+def attach_command(folder: Path) -> list[str]:
+    """The command that joins its standard input and output with the supervisor of a folder.
+
+    It carries its program, since the login user cannot read what belongs to root.
+    """
+    return [sys.executable, "-S", "-E", "-c", inspect.getsource(_attach), str(_folders.socket(folder))]
+
+
+def answers(folder: Path) -> bool:
+    """Whether a supervisor serves this folder."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(_folders.socket(folder)))
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def clean(folder: Path, *, job_id: str, hosts: Path) -> bool:
+    """End and undo whatever a run without a living supervisor has left on this machine. Tells whether there was any."""
+    if not folder.is_dir():
+        return False
+    _end_supervisor(folder)
+    left = _processes.kill_all(lambda: _processes.marked(_processes.JOB_VARIABLE, job_id), grace=1.0)
+    notes = [f"process {pid} cannot be ended" for pid in left]
+    notes += _supervisor.undo(folder, job_id=job_id, hosts=hosts)
+    if notes:
+        raise NodeError("; ".join(notes))
+    return True
+
+
+def _end_supervisor(folder: Path) -> None:
+    """Have a living supervisor clean up and end, whoever drives it."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        try:
+            connection.connect(str(_folders.socket(folder)))
+            pid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        except OSError:
+            return
+    _processes.send_signal([pid], signal.SIGTERM)
+    deadline = time.monotonic() + END_TIMEOUT
+    while _processes.is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _processes.send_signal([pid], signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    return _script.base_environment("", Path("/usr/bin"))
+
+
+def _program(folder: Path, part: t.Any) -> Path:
+    return _folders.library(folder).joinpath(*part.__name__.split(".")).with_suffix(".py")
+
+
+def _needed_by(part: t.Any) -> list[t.Any]:
+    """The part, and those of this collection that it imports, directly or not."""
+    found: dict[str, t.Any] = {}
+    waiting = [part]
+    while waiting:
+        module = waiting.pop()
+        if module.__name__ in found:
+            continue
+        found[module.__name__] = module
+        for value in vars(module).values():
+            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+            if isinstance(name, str) and name.startswith(OURS):
+                waiting.append(sys.modules[name])
+    return list(found.values())
+
+
+def _write_part(library: Path, part: t.Any) -> None:
+    path = library.joinpath(*part.__name__.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(inspect.getsource(part), encoding="utf-8")
+    # Real packages: a machine with Ansible of its own has an ansible_collections package, which would win otherwise.
+    for package in path.relative_to(library).parents:
+        (library / package / "__init__.py").touch()

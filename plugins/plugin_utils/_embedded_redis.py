@@ -1,0 +1,19 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client
+
+
+def embedded_redis_url(start: bool) -> str | None:
+    """The URL of the embedded Redis of this ansible-playbook process, None when there is none.
+
+    :param start: start one when there is none. It ends with the ansible-playbook process.
+    :raises MultideviceError: it cannot be started.
+    """
+    url: str | None = _client.call("embedded_redis", start_relay=start, start=start).get("url")
+    return url

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
+
+WATCH_SLICE_MS = 1000
+LOG = logging.getLogger("multidevice.relay")
+
+T = t.TypeVar("T")
+
+
+class RunKeeper:
+    """Joins the nodes of one run that this controller drives with the run's state in Redis.
+
+    Verdicts go to the nodes the moment they are given: the release of `ready` starts the tests that are armed, an abort
+    stops all scripts. What nodes report goes to Redis the moment it comes: a script that failed aborts the run. Nodes
+    that are heard from have their leases renewed; leases that have run out abort the run.
+    """
+
+    def __init__(self, cluster_id: str, coordinator: Coordinator, *, lease: float, grace: float) -> None:
+        self.cluster_id = cluster_id
+        self.coordinator = coordinator
+        self.lease = lease
+        self.grace = grace
+        self.links: dict[str, NodeLink] = {}
+        self.reason: Message | None = None
+        self._ready = False
+        self._events: asyncio.Queue[t.Callable[[], None]] = asyncio.Queue()
+        self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=8, thread_name_prefix=cluster_id)
+        self._tasks = [asyncio.create_task(work()) for work in (self._watch, self._renew, self._pass_on)]
+
+    async def add(self, link: NodeLink) -> None:
+        """Take a node in: from now on its lease is kept."""
+        self.links[link.node] = link
+        await self._call(lambda: self.coordinator.renew(self.cluster_id, [link.node], self.lease))
+        self.give_verdicts(link)
+
+    def give_verdicts(self, link: NodeLink) -> None:
+        """Tell a node what has been decided so far; nothing changes when it knows already."""
+        if self.reason is not None:
+            link.aborted = self.reason
+            link.send({"op": "stop", "grace": self.grace})
+        elif self._ready:
+            link.send({"op": "go", "phase": "test"})
+
+    async def release(self, link: NodeLink) -> None:
+        """Let a node go whose part is over; it can no longer be lost."""
+        if self.links.pop(link.node, None) is not None:
+            with contextlib.suppress(CoordinationError):
+                await self._call(lambda: self.coordinator.release_lease(self.cluster_id, link.node))
+
+    async def close(self) -> None:
+        """Stop keeping the run, once all that was reported has been passed on."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._events.join(), 5)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def abort(self, text: str) -> None:
+        """Abort the run for a reason that lies in the controller."""
+        reason = {"node": None, "script": None, "exit_code": None, "text": text}
+        with contextlib.suppress(CoordinationError):
+            await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
+
+    def take_event(self, link: NodeLink, event: Message) -> None:
+        """Pass on what a node's supervisor says."""
+        what = event["event"]
+        data = {key: value for key, value in event.items() if key not in ("seq", "event")}
+        if what == "died" or (what == "phase" and event["state"] == "failed"):
+            reason = {
+                "node": link.node,
+                "script": event["script"],
+                "exit_code": event["exit_code"],
+                "text": event["text"],
+            }
+            self._events.put_nowait(lambda: self._report_failure(link, reason))
+        self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, link.node, what, data))
+
+    def _report_failure(self, link: NodeLink, reason: Message) -> None:
+        self.coordinator.report(link.job_id, "failed", reason)
+
+    async def _pass_on(self) -> None:
+        while True:
+            work = await self._events.get()
+            try:
+                await self._call(work)
+            except CoordinationError as error:
+                LOG.error("%s: not passed on: %s", self.cluster_id, error)
+            finally:
+                self._events.task_done()
+
+    async def _watch(self) -> None:
+        position = "0"
+        away_since: float | None = None
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                position, entries = await self._call(self._look, position)
+                away_since = None
+            except CoordinationError as error:
+                LOG.error("%s: %s", self.cluster_id, error)
+                away_since = away_since or loop.time()
+                if loop.time() - away_since > self.lease:
+                    await self._take_abort({"node": None, "script": None, "exit_code": None, "text": str(error)})
+                await asyncio.sleep(1)
+                continue
+            for entry in entries:
+                if entry["verdict"] == "abort":
+                    await self._take_abort(entry["reason"])
+                elif entry["barrier"] == "ready" and not self._ready:
+                    self._ready = True
+                    for link in self.links.values():
+                        self.give_verdicts(link)
+
+    def _look(self, position: str) -> tuple[str, list[Message]]:
+        position, entries = self.coordinator.watch(self.cluster_id, position, WATCH_SLICE_MS)
+        if not entries:
+            self.coordinator.sweep(self.cluster_id)
+        return position, entries
+
+    async def _take_abort(self, reason: Message) -> None:
+        if self.reason is not None:
+            return
+        self.reason = reason
+        for link in self.links.values():
+            self.give_verdicts(link)
+        for link in self.links.values():
+            await link.note()
+
+    async def _renew(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.lease / 3)
+            heard = [node for node, link in self.links.items() if loop.time() - link.heard < self.lease / 2]
+            if heard:
+                try:
+                    await self._call(lambda: self.coordinator.renew(self.cluster_id, heard, self.lease))
+                except CoordinationError as error:
+                    LOG.error("%s: leases not renewed: %s", self.cluster_id, error)
+
+    async def _call(self, function: t.Callable[..., T], *args: t.Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

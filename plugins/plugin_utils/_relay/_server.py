@@ -1,0 +1,242 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import shutil
+import sys
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import LINE_LIMIT, Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_keeper import RunKeeper
+
+CHUNK = 1048576
+END_TIMEOUT = 15.0
+LOG = logging.getLogger("multidevice.relay")
+
+
+class Relay:
+    """Serves the tasks of one ansible-playbook process, and outlives it just long enough to clean up.
+
+    Tasks speak JSON lines over a unix socket in its folder: ``{"op", …}`` is answered with ``{"ok", …}``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.links: dict[str, NodeLink] = {}
+        self.keepers: dict[str, RunKeeper] = {}
+        self.redis: RedisServer | None = None
+        self.locks: dict[str, asyncio.Lock] = {}
+
+    async def serve(self, controller: int) -> None:
+        """Serve until the controller's process has ended; then end what it left, and remove the folder."""
+        ended = asyncio.Event()
+        watched = os.pidfd_open(controller)
+        asyncio.get_running_loop().add_reader(watched, ended.set)
+        server = await asyncio.start_unix_server(self._serve_task, self.folder / "relay.sock", limit=LINE_LIMIT)
+        try:
+            await ended.wait()
+            asyncio.get_running_loop().remove_reader(watched)
+        finally:
+            server.close()
+            await self._end()
+
+    async def _end(self) -> None:
+        text = "the controller's ansible-playbook ended before the run did"
+        await asyncio.gather(*(keeper.abort(text) for keeper in self.keepers.values()))
+        left = list(self.links.values())
+        endings = (link.request({"op": "end"}, timeout=END_TIMEOUT) for link in left if link.is_open)
+        for outcome in await asyncio.gather(*endings, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                LOG.error("a node may not be clean: %s", outcome)
+        await asyncio.gather(*(link.close() for link in left))
+        await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
+        if self.redis is not None:
+            await self.redis.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _serve_task(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                request = json.loads(line)
+                try:
+                    operation = getattr(self, f"_op_{request['op']}")
+                    answer = {"ok": True, **(await operation(request))}
+                except (MultideviceError, OSError) as error:
+                    answer = {"ok": False, "text": str(error)}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError) as error:
+            LOG.debug("a task hung up: %s", error)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _op_hello(self, request: Message) -> Message:
+        """Be there."""
+        return {}
+
+    async def _op_embedded_redis(self, request: Message) -> Message:
+        """Where the embedded Redis is; ``start``: start it when there is none."""
+        async with self.locks.setdefault("redis", asyncio.Lock()):
+            if self.redis is None and request["start"]:
+                self.redis = await RedisServer.start(self.folder)
+        return {"url": self.redis.url if self.redis else None}
+
+    async def _op_attach(self, request: Message) -> Message:
+        """Open the line to a node's supervisor, and keep the node's part of the run."""
+        link = NodeLink(
+            job_id=request["job_id"],
+            node=request["node"],
+            cluster_id=request["cluster_id"],
+            argv=request["argv"],
+            token=request["token"],
+            lease=request["lease"],
+            on_event=self._take_event,
+            on_open=self._give_verdicts,
+        )
+        self.links[link.job_id] = link
+        try:
+            await link.connected(request["lease"])
+            keeper = await self._keeper(request)
+            if keeper is not None:
+                await keeper.add(link)
+        except MultideviceError:
+            await self._forget(link)
+            raise
+        return {}
+
+    async def _op_attached(self, request: Message) -> Message:
+        """Whether there is a line to a node job's supervisor."""
+        return {"attached": request["job_id"] in self.links}
+
+    async def _op_request(self, request: Message) -> Message:
+        """Pass a request on to a node's supervisor."""
+        return await self._link(request).request(request["request"])
+
+    async def _op_put_tree(self, request: Message) -> Message:
+        """Put a script tree on a node, unless it has it."""
+        link = self._link(request)
+        which = {"root": request["root"], "checksum": request["checksum"]}
+        if (await link.request({"op": "has_tree", **which}))["present"]:
+            return {"changed": False}
+        with open(request["archive"], "rb") as stream:
+            piece = stream.read(CHUNK)
+            while piece:
+                following = stream.read(CHUNK)
+                data = base64.b64encode(piece).decode("ascii")
+                await link.request({"op": "put_tree", **which, "data": data, "last": not following})
+                piece = following
+        return {"changed": True}
+
+    async def _op_wait(self, request: Message) -> Message:
+        """Wait until a phase of a node is over or its run aborted, for one slice at most."""
+        link = self._link(request)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + request["slice"]
+        while (answer := self._outcome(link, request["phase"])) is None:
+            left = deadline - loop.time()
+            if left <= 0:
+                return {"answer": "retry", "scripts": list(link.scripts.values())}
+            with contextlib.suppress(asyncio.TimeoutError):
+                async with link.changed:
+                    await asyncio.wait_for(link.changed.wait(), min(left, 5.0))
+        return {**answer, "scripts": list(link.scripts.values())}
+
+    async def _op_collect(self, request: Message) -> Message:
+        """Fetch a node's packed results into a file of the controller."""
+        link = self._link(request)
+        packed = await link.request({"op": "collect", "limit": request["limit"]}, timeout=request["timeout"])
+        with open(request["archive"], "wb") as stream:
+            while stream.tell() < packed["size"]:
+                piece = await link.request({"op": "read", "offset": stream.tell()})
+                stream.write(base64.b64decode(piece["data"]))
+        return {"notes": packed["notes"], "scripts": packed["scripts"], "phases": packed["phases"]}
+
+    async def _op_detach(self, request: Message) -> Message:
+        """End a node's supervisor, which cleans the node, and hang up."""
+        link = self._link(request)
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None:
+            await keeper.release(link)
+        try:
+            ended = {"op": "end", "keep_trees": request["keep_trees"]}
+            return {"changed": (await link.request(ended, timeout=END_TIMEOUT))["changed"]}
+        finally:
+            await self._forget(link)
+
+    def _link(self, request: Message) -> NodeLink:
+        link = self.links.get(request["job_id"])
+        if link is None:
+            raise NodeError(f"nothing is prepared for {request['job_id']}: role_scripts with state present comes first")
+        return link
+
+    def _take_event(self, link: NodeLink, event: Message) -> None:
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None:
+            keeper.take_event(link, event)
+        asyncio.get_running_loop().create_task(link.note())
+
+    def _give_verdicts(self, link: NodeLink) -> None:
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None:
+            keeper.give_verdicts(link)
+
+    @staticmethod
+    def _outcome(link: NodeLink, phase: str) -> Message | None:
+        event = link.phases.get(phase)
+        state = event["state"] if event else None
+        if event is not None and state in ("finished", "failed"):
+            keys = ("script", "exit_code", "text", "tail")
+            return {"answer": state, **{key: event[key] for key in keys}}
+        if link.aborted is not None:
+            return {"answer": "abort", **link.aborted}
+        return None
+
+    async def _keeper(self, request: Message) -> RunKeeper | None:
+        cluster_id = request["cluster_id"]
+        if cluster_id is None:
+            return None
+        async with self.locks.setdefault("keepers", asyncio.Lock()):
+            if cluster_id not in self.keepers:
+                settings = RedisSettings.from_options(request["redis"])
+                coordinator = await asyncio.to_thread(Coordinator.connect, settings)
+                self.keepers[cluster_id] = RunKeeper(
+                    cluster_id, coordinator, lease=request["lease"], grace=request["grace"]
+                )
+        return self.keepers[cluster_id]
+
+    async def _forget(self, link: NodeLink) -> None:
+        await link.close()
+        if self.links.get(link.job_id) is link:
+            del self.links[link.job_id]
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None and not keeper.links:
+            self.keepers.pop(keeper.cluster_id, None)
+            await keeper.close()
+
+
+def main() -> None:
+    """Serve one controller: ``_server.py FOLDER PID``."""
+    folder = Path(sys.argv[1])
+    logging.basicConfig(filename=folder / "relay.log", level=logging.INFO, format="%(asctime)s %(message)s")
+    asyncio.run(Relay(folder).serve(int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()

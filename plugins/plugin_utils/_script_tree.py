@@ -1,0 +1,77 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import os
+import stat
+import tarfile
+import typing as t
+from pathlib import Path
+
+# What a folder of scripts may hold that its scripts use; a job file may lie in a folder with much else.
+PARTS = (
+    "bin",
+    "daemon",
+    "distro",
+    "etc",
+    "include",
+    "lib",
+    "monitors",
+    "programs",
+    "sbin",
+    "setup",
+    "stats",
+    "tests",
+    "tools",
+)
+
+
+def pack(root: Path, cache: Path) -> tuple[str, Path]:
+    """Pack a folder of scripts once per controller process. Returns the archive's SHA-256 and its path.
+
+    The same content gives the same checksum: names are sorted, times and owners left out. Links that lead out of the
+    folder are left out.
+    """
+    archive = cache / f"tree-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.tar.gz"
+    with open(cache / "tree.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.exists():
+            partial = archive.with_suffix(".part")
+            _write(root.resolve(), partial)
+            partial.rename(archive)
+    return hashlib.sha256(archive.read_bytes()).hexdigest(), archive
+
+
+def _write(root: Path, archive: Path) -> None:
+    with open(archive, "wb") as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as stream:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as packed:
+            for path in _paths(root):
+                entry = packed.gettarinfo(path, str(path.relative_to(root)))
+                entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
+                if entry.isreg():
+                    with open(path, "rb") as content:
+                        packed.addfile(entry, content)
+                else:
+                    packed.addfile(entry)
+
+
+def _paths(root: Path) -> t.Iterator[Path]:
+    for part in PARTS:
+        if not (root / part).is_dir():
+            continue
+        for folder, folders, names in os.walk(root / part):
+            folders.sort()
+            yield Path(folder)
+            linked = [name for name in folders if Path(folder, name).is_symlink()]
+            for name in sorted(names + linked):
+                path = Path(folder, name)
+                mode = path.lstat().st_mode
+                if stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and path.resolve().is_relative_to(root)):
+                    yield path
