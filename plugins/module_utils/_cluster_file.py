@@ -153,7 +153,7 @@ def _read_node(nodes: Block, name: str) -> ClusterNode:
     if not isinstance(value, Block):
         raise error_at(place, name, f"a node is a mapping with roles and macs, not {kind_of(value)}.")
     if "roles" not in value:
-        raise error_at(place, name, f'the node has no "roles:".{did_you_mean("roles", value)}')
+        raise error_at(place, name, 'the node has no "roles:"; write "roles: [server]".')
     roles = _texts(value, "roles", name)
     for role in roles:
         check_role(role, value.place_of("roles"), "roles")

@@ -129,15 +129,14 @@ def expand(
     runs: list[Run] = []
     for block in apply_params(documents, library, params, warn):
         names = Names(block, library)
-        for expanded, values in _products(block, names, limits.runs - len(runs), limits):
-            for name, value in params.items():
-                if not any(f".{label}".endswith(f".{name}") for label in values):
-                    values[name] = value
+        for expanded, values in _products(block, names, params, limits.runs - len(runs), limits):
             runs.append(Run(_with_references(expanded), values, names))
     return runs
 
 
-def _products(block: Block, names: Names, room: int, limits: Limits) -> t.Iterator[tuple[Block, dict[str, t.Any]]]:
+def _products(
+    block: Block, names: Names, params: dict[str, t.Any], room: int, limits: Limits
+) -> t.Iterator[tuple[Block, dict[str, t.Any]]]:
     lists = [entry for entry in entries_of(block) if isinstance(entry.value, list) and names.expands(entry.key)]
     count = 1
     for entry in lists:
@@ -149,11 +148,12 @@ def _products(block: Block, names: Names, room: int, limits: Limits) -> t.Iterat
             )
     keys = [entry.key for entry in lists]
     labels = [entry.key if keys.count(entry.key) == 1 else entry.dotted for entry in lists]
+    given = {name: value for name, value in params.items() if not any(_is_named(entry, name) for entry in lists)}
     for values in itertools.product(*([*entry.value] or [None] for entry in lists)):
         result = block
         for entry, value in zip(lists, values):
             result = _replaced(result, entry.path, value)
-        yield result, dict(zip(labels, values))
+        yield result, {**dict(zip(labels, values)), **given}
 
 
 def _replaced(block: Block, path: Path, value: t.Any) -> Block:
@@ -183,7 +183,12 @@ def apply_params(
 
 
 def _entries_named(block: Block, name: str) -> list[Entry]:
-    return [entry for entry in entries_of(block) if entry.key == name or f".{entry.dotted}".endswith(f".{name}")]
+    return [entry for entry in entries_of(block) if _is_named(entry, name)]
+
+
+def _is_named(entry: Entry, name: str) -> bool:
+    """Whether test, netperf.test or client.netperf.test means this entry."""
+    return entry.key == name or f".{entry.dotted}".endswith(f".{name}")
 
 
 def _picked(block: Block, library: Library, name: str, wanted: t.Sequence[t.Any]) -> Block | None:

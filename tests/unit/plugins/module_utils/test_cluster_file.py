@@ -1,0 +1,322 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("yaml")
+pytest.importorskip("netaddr")
+
+from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file import (
+    Cluster,
+    find_cluster,
+    load_cluster_file,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._direct_network import (
+    hand_out_addresses,
+    read_mtus,
+    read_networks,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_of
+from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import SAMPLES, needs_samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def read(folder: Path, text: str | bytes) -> Cluster:
+    path = folder / "lab"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_cluster_file(str(path))
+
+
+def addresses(cluster: Cluster, network: str | list[str], **options: t.Any) -> list[list[str]]:
+    links = hand_out_addresses(cluster, cluster.nodes, read_networks(network), **options)
+    return [[f"{link.ip}/{link.prefix}" for link in of_node] for of_node in links]
+
+
+def cluster_of(*counts: int, ip0: int = 1) -> str:
+    """A cluster file whose nodes have so many cards each."""
+    lines, card = [f"ip0: {ip0}", "nodes:"], 0
+    for number, count in enumerate(counts):
+        macs = []
+        for _unused in range(count):
+            card += 1
+            macs.append(f'"02:00:00:00:{card >> 8:02x}:{card & 255:02x}"')
+        lines.append(f"  n{number}: {{roles: [r{number}], macs: [{', '.join(macs)}]}}")
+    return "\n".join(lines)
+
+
+@needs_samples
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "ceph-cluster",
+            [
+                ("taishan200-2280-2s48p-256g--a99", ["cephnode1"], ["44:67:47:d7:6d:14"]),
+                ("taishan200-2280-2s48p-256g--a32", ["cephnode2"], ["44:67:47:c9:db:38"]),
+                ("taishan200-2280-2s48p-256g--a33", ["cephnode3"], ["44:67:47:d7:6c:c4"]),
+                ("taishan200-2280-2s64p-256g--a117", ["cephclient1"], ["44:67:47:85:f4:0b"]),
+                ("taishan200-2280-2s64p-256g--a118", ["cephclient2"], ["44:67:47:e9:78:cf"]),
+                ("taishan200-2280-2s64p-256g--a119", ["cephclient3"], ["44:67:47:e9:79:65"]),
+            ],
+        ),
+        (
+            "cs-lkp-hsw-ep5",
+            [
+                ("lkp-hsw-ep5", ["server"], ["ec:f4:bb:cb:7b:92"]),
+                ("lkp-hsw-ep2", ["client"], ["ec:f4:bb:cb:54:92"]),
+            ],
+        ),
+        ("cs-localhost", [("localhost", ["server", "client"], [])]),
+        ("cs-vm-2p16g", [("vm-2p16g-multi-node--1", ["server"], []), ("vm-2p16g-multi-node--2", ["client"], [])]),
+    ],
+)
+def test_samples(name: str, expected: list[t.Any]) -> None:
+    cluster = find_cluster(name, [str(SAMPLES / "cluster")])
+    assert [(node.name, node.roles, node.macs) for node in cluster.nodes] == expected
+    assert (cluster.name, cluster.ip0) == (name, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nodes: {a: {roles: [server], macs: ['02:00:00:00:00:0a']}}",
+        "a: {roles: [server], macs: ['02:00:00:00:00:0a']}",
+        "ip0: 1\nswitch: Switch-P12\na: {roles: [server], macs: ['02:00:00:00:00:0a']}",
+        "ip0: '1'\nrack: [1, 2]\nnodes:\n  a: {roles: server, macs: 02:00:00:00:00:0a}",
+        "nodes: {a: {roles: [server], macs: [02-00-00-00-00-0A]}}",
+        "nodes: {a: {roles: [server], macs: [0200.0000.000a]}}",
+        "nodes: {a: {roles: [server], macs: [02000000000A]}}",
+        "nodes:\n  a: &one {roles: [server], macs: ['02:00:00:00:00:0a']}\n",
+    ],
+)
+def test_forms_of_a_cluster_file(tmp_path: Path, text: str) -> None:
+    (node,) = read(tmp_path, text).nodes
+    assert (node.name, node.roles, node.macs) == ("a", ["server"], ["02:00:00:00:00:0a"])
+
+
+def test_a_mac_of_digits_is_no_number(tmp_path: Path) -> None:
+    assert read(tmp_path, "a: {roles: [x], macs: [52:54:00:12:34:56]}").nodes[0].macs == ["52:54:00:12:34:56"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 'cluster "lab" has no nodes'),
+        ("nodes:\n", 'line 1: cluster "lab" has no nodes'),
+        ("nodes: {}\n", 'cluster "lab" has no nodes'),
+        ("ip0: 1\nswitch: x\n", 'cluster "lab" has no nodes'),
+        ("- a\n- b\n", "a cluster is a mapping of node names, not a list"),
+        ("nodes: [a, b]\n", 'key "nodes": expects a mapping of node names, not a list'),
+        ("nodes:\n  a:\n", 'line 2, key "a": a node is a mapping with roles and macs, not nothing'),
+        ("nodes:\n  a: {role: [x]}\n", 'key "a": the node has no "roles:"; write'),
+        ("nodes:\n  a: {roles: {x: 1}}\n", 'key "roles": node "a": expects a list, not a mapping'),
+        ("nodes:\n  a: {roles: [[x]]}\n", "expects a list of texts, but a list is in it"),
+        ("nodes:\n  a: {roles: [x, x]}\n", 'node "a" has the same role twice'),
+        ("nodes:\n  a: {roles: ['x y']}\n", '"x y" is no name of a role'),
+        ("nodes:\n  a: {roles: ['x;y']}\n", '"x;y" is no name of a role'),
+        ("nodes:\n  a: {roles: ['$(x)']}\n", '"$(x)" is no name of a role'),
+        ("nodes:\n  a: {roles: [PATH]}\n", 'a role cannot be called "PATH"'),
+        ("nodes:\n  a: {roles: [x-y]}\n  b: {roles: [x.y]}\n", "would both be exported as x_y"),
+        ("nodes:\n  a/b: {roles: [x]}\n", 'line 2, key "a/b": a node\'s name starts with'),
+        ("nodes:\n  a..b: {roles: [x]}\n", 'key "a..b": a node\'s name'),
+        ("nodes:\n  ..: {roles: [x]}\n", 'key "..": a node\'s name'),
+        ("nodes:\n  -oProxyCommand=x: {roles: [x]}\n", "a node's name"),
+        ("nodes:\n  'a b': {roles: [x]}\n", 'key "a b": a node\'s name'),
+        ('nodes:\n  "a\\nb": {roles: [x]}\n', 'key "a\\nb": a node\'s name'),
+        ("nodes:\n  'a;reboot': {roles: [x]}\n", 'key "a;reboot": a node\'s name'),
+        (f"nodes:\n  {'a' * 129}: {{roles: [x]}}\n", "a node's name"),
+        ("nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00']}\n", '"02:00:00:00:00" is no address of a network card'),
+        ("nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00:0g']}\n", "is no address of a network card"),
+        ("nodes:\n  a: {roles: [x], macs: ['02:00-00:00:00:01']}\n", "is no address of a network card"),
+        ("nodes:\n  a: {roles: [x], macs: ['00:00:00:00:00:00']}\n", "is no address of a network card"),
+        ("nodes:\n  a: {roles: [x], macs: [{b: c}]}\n", "expects a list of texts, but a mapping is in it"),
+        (
+            "nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00:01']}\n  b: {roles: [y], macs: ['02-00-00-00-00-01']}\n",
+            'line 3, key "b": the MAC 02:00:00:00:00:01 is there twice: node "a" has it as well',
+        ),
+        ("ip0: one\nnodes: {a: {roles: [x]}}\n", 'line 1, key "ip0": expects the number of the first host'),
+        ("ip0: -1\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
+        ("ip0: yes\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
+        ("ip0: [1]\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
+        ("a: {roles: [x]}\na: {roles: [y]}\n", 'line 2, key "a": the key is there twice, first in line 1'),
+        ("nodes: {a: {roles: [x]}}\n---\nnodes: {b: {roles: [x]}}\n", "is one YAML document, this one has 2"),
+        ("nodes:\n  a: {roles: [x}\n", "line 2, column"),
+        ("nodes:\n\ta: 1\n", "line 2, column 1: not YAML"),
+        (b"nodes:\n  a\xff: 1\n", "line 2: the file is not UTF-8 text"),
+        ("<< : other\nnodes: {a: {roles: [x]}}\n", 'key "<<": expects a mapping'),
+    ],
+)
+def test_bad_cluster_files(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    assert expected in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "lab"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("none", 'no cluster file "none" in'),
+        ("labb", "Did you mean lab?"),
+        ("..", '".." is no name of a cluster file'),
+        ("a b", '"a b" is no name of a cluster file'),
+        ("../lab/none", "the file cannot be read: No such file or directory"),
+    ],
+)
+def test_clusters_that_are_not_there(tmp_path: Path, name: str, expected: str) -> None:
+    (tmp_path / "lab").write_text("a: {roles: [x]}")
+    with pytest.raises(InputError) as caught:
+        find_cluster(name, [str(tmp_path)], relative_to=str(tmp_path))
+    assert expected in str(caught.value)
+
+
+def test_lookup_order_and_suffixes(tmp_path: Path) -> None:
+    for folder, name in (("first", "lab.yaml"), ("second", "lab"), ("third", "lab")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(f"{folder}: {{roles: [x]}}")
+    (tmp_path / "zero" / "lab").mkdir(parents=True)
+    folders = [str(tmp_path / folder) for folder in ("absent", "zero", "first", "second", "third")]
+    assert find_cluster("lab", folders).nodes[0].name == "first"
+    assert find_cluster("lab", folders[3:]).nodes[0].name == "second"
+    assert find_cluster("./second/lab", folders, relative_to=str(tmp_path)).nodes[0].name == "second"
+
+
+@pytest.mark.parametrize(
+    ("counts", "ip0", "network", "expected"),
+    [
+        ((1, 1), 1, "192.168.222.0/24", [["192.168.222.1/24"], ["192.168.222.2/24"]]),
+        ((2, 0, 1), 1, "192.168.222.0/24", [["192.168.222.1/24", "192.168.222.2/24"], [], ["192.168.222.3/24"]]),
+        ((1, 1), 253, "192.168.222.0/24", [["192.168.222.253/24"], ["192.168.222.254/24"]]),
+        ((1,), 300, "10.0.0.0/16", [["10.0.1.44/16"]]),
+        ((1,), 1, "10.1.2.3/16", [["10.1.0.1/16"]]),
+        ((1, 1), 0, "10.0.0.4/31", [["10.0.0.4/31"], ["10.0.0.5/31"]]),
+        ((1,), 1, "fd00::/64", [["fd00::1/64"]]),
+        ((1, 1), 65535, "fd00:222::/64", [["fd00:222::ffff/64"], ["fd00:222::1:0/64"]]),
+        ((1, 1), 1, "10.9.0.0/24, fd00::/64", [["10.9.0.1/24", "fd00::1/64"], ["10.9.0.2/24", "fd00::2/64"]]),
+        ((1,), 1, ["fd00::/64", "10.9.0.0/24"], [["10.9.0.1/24", "fd00::1/64"]]),
+    ],
+)
+def test_addresses(tmp_path: Path, counts: tuple[int, ...], ip0: int, network: t.Any, expected: t.Any) -> None:
+    assert addresses(read(tmp_path, cluster_of(*counts, ip0=ip0)), network) == expected
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("192.168.222.0/24", [["192.168.222.1/24", "192.168.223.1/24"], ["192.168.222.2/24", "192.168.223.2/24"]]),
+        ("10.1.0.0/24,10.9.0.0/16", [["10.1.0.1/24", "10.9.0.1/16"], ["10.1.0.2/24", "10.9.0.2/16"]]),
+        ("fd00::/64", [["fd00::1/64", "fd00:0:0:1::1/64"], ["fd00::2/64", "fd00:0:0:1::2/64"]]),
+    ],
+)
+def test_one_network_for_each_position(tmp_path: Path, network: str, expected: t.Any) -> None:
+    assert addresses(read(tmp_path, cluster_of(2, 2)), network, one_network_per_mac=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "ip0", "network", "options", "expected"),
+    [
+        ((1, 1), 254, "192.168.222.0/24", {}, 'the direct network 192.168.222.0/24 is full at node "n1"'),
+        ((1, 1, 1), 1, "10.0.0.0/30", {}, 'the direct network 10.0.0.0/30 is full at node "n2"'),
+        (
+            (1,),
+            255,
+            "192.168.222.0/24",
+            {},
+            "ip0: 255 is out of range: the hosts of 192.168.222.0/24 have the numbers 1 to 254",
+        ),
+        ((1,), 0, "192.168.222.0/24", {}, "ip0: 0 is out of range"),
+        ((1,), 1, "10.0.0.1/32", {}, "ip0: 1 is out of range"),
+        ((1,), 1, "10.0.0.0", {}, '"10.0.0.0" is no network'),
+        ((1,), 1, "10.0.0.0/33", {}, '"10.0.0.0/33" is no network'),
+        ((1,), 1, "300.0.0.0/8", {}, "is no network"),
+        ((1,), 1, "server", {}, '"server" is no network'),
+        ((1,), 1, "", {}, "direct_network expects a network"),
+        ((1,), 1, 5, {}, "direct_network expects a network"),
+        ((1,), 1, [5], {}, "is no network"),
+        ((1,), 1, "224.0.0.0/8", {}, "cannot be used between machines"),
+        ((1,), 1, "127.0.0.0/8", {}, "cannot be used between machines"),
+        ((1,), 1, "fe80::/64", {}, "cannot be used between machines"),
+        ((1,), 1, "::/64", {}, "cannot be used between machines"),
+        ((1,), 1, "10.0.0.0/24,10.0.1.0/24", {}, "names several networks of one family"),
+        ((3,), 1, "10.0.0.0/24,10.0.1.0/24", {"one_network_per_mac": True}, "names 2 networks, but a node has 3 MACs"),
+        ((2,), 1, "255.255.255.0/24", {"one_network_per_mac": True}, "no network of that size is left"),
+    ],
+)
+def test_networks_that_do_not_do(
+    tmp_path: Path, counts: tuple[int, ...], ip0: int, network: t.Any, options: dict[str, t.Any], expected: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        addresses(read(tmp_path, cluster_of(*counts, ip0=ip0)), network, **options)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, [None, None, None]),
+        (9000, [9000] * 3),
+        ("9000", [9000] * 3),
+        ("9000, 1500", [9000, 1500, 1500]),
+        ([9000, 1500], [9000, 1500, 1500]),
+    ],
+)
+def test_mtu_of_each_link(tmp_path: Path, value: t.Any, expected: list[t.Any]) -> None:
+    cluster = read(tmp_path, cluster_of(3))
+    (links,) = hand_out_addresses(cluster, cluster.nodes, read_networks("10.0.0.0/24"), mtus=read_mtus(value))
+    assert [link.mtu for link in links] == expected
+
+
+@pytest.mark.parametrize("value", [0, 100, 70000, "big", True, {"a": 1}, [1500, "x"]])
+def test_mtus_that_do_not_do(value: t.Any) -> None:
+    with pytest.raises(InputError, match="mtu expects a number"):
+        read_mtus(value)
+
+
+@pytest.mark.parametrize(
+    ("node", "queue"),
+    [
+        ("vm-2p16g-multi-node--1", "vm-2p16g-multi-node"),
+        ("taishan200-2280-2s48p-256g--a99", "taishan200-2280-2s48p-256g--a99"),
+        ("vm--1--22", "vm--1"),
+        ("vm--1x", "vm--1x"),
+        ("vm-1", "vm-1"),
+    ],
+)
+def test_queue(node: str, queue: str) -> None:
+    assert queue_of(node) == queue
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 4), min_size=1, max_size=40),
+    ip0=st.integers(1, 300),
+    network=st.sampled_from(["10.0.0.0/16", "192.168.222.0/24", "fd00::/64", "10.0.0.0/16,fd00::/112", "10.0.0.0/28"]),
+    one_network_per_mac=st.booleans(),
+)
+def test_no_address_is_given_twice(
+    tmp_path_factory: pytest.TempPathFactory, counts: list[int], ip0: int, network: str, one_network_per_mac: bool
+) -> None:
+    cluster = read(tmp_path_factory.getbasetemp(), cluster_of(*counts, ip0=ip0))
+    families = read_networks(network)
+    try:
+        links = hand_out_addresses(cluster, cluster.nodes, families, one_network_per_mac=one_network_per_mac)
+    except InputError as exc:
+        assert "full" in str(exc) or "out of range" in str(exc)
+        return
+    assert [list(dict.fromkeys(link.mac for link in of_node)) for of_node in links] == [
+        node.macs for node in cluster.nodes
+    ]
+    given_out = [link.ip for of_node in links for link in of_node]
+    assert len(given_out) == len(set(given_out)) == sum(counts) * len(families)
+    if not one_network_per_mac and len(families) == 1:
+        numbers = [int(families[0].first) + ip0 + index for index in range(len(given_out))]
+        assert given_out == [families[0].address(number - families[0].first) for number in numbers]
