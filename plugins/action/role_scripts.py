@@ -116,6 +116,7 @@ class ActionModule(NodeAction):
                 job_id=options["job_id"],
                 archive=name,
                 limit=options["limit"],
+                patience=COLLECT_TIMEOUT,
                 timeout=COLLECT_TIMEOUT * 2,
             )
             with tarfile.open(name) as packed:

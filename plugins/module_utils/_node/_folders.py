@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import shutil
 import tarfile
 import typing as t
@@ -52,7 +51,6 @@ def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
     for part in (results(folder), tmp(folder), commands(folder)):
         part.mkdir(mode=0o755 if part == commands(folder) else 0o700)
     _write_private(folder / "config.json", json.dumps(config))
-    _write_private(folder / "script-token", secrets.token_hex(16))
     return folder
 
 
@@ -68,11 +66,6 @@ def take_config(folder: Path) -> dict[str, t.Any]:
     config: dict[str, t.Any] = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
     return config
-
-
-def script_token(folder: Path) -> str:
-    """What lets the commands of a script speak to the supervisor, and do no more than ask."""
-    return (folder / "script-token").read_text(encoding="utf-8")
 
 
 def socket(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import (
     _attach,
+    _commands,
     _folders,
     _processes,
     _script,
@@ -44,6 +45,8 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
     folder = _folders.create(base, job_id, {"job_id": job_id, **config})
     for part in _needed_by(_supervisor):
         _write_part(_folders.library(folder), part)
+    for name in _commands.NAMES:
+        _write_command(_folders.commands(folder) / name)
     with open(_folders.log(folder), "wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(_program(folder, _supervisor)), str(folder)],
@@ -122,6 +125,11 @@ def _environment() -> dict[str, str]:
 
 def _program(folder: Path, part: t.Any) -> Path:
     return _folders.library(folder).joinpath(*part.__name__.split(".")).with_suffix(".py")
+
+
+def _write_command(path: Path) -> None:
+    path.write_text(f"#!{sys.executable} -SE\n{inspect.getsource(_commands)}", encoding="utf-8")
+    path.chmod(0o755)
 
 
 def _needed_by(part: t.Any) -> list[t.Any]:

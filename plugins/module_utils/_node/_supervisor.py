@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import secrets
 import selectors
 import signal
 import socket
@@ -116,7 +117,8 @@ class Supervisor:
         self.lease: float = config["lease"]
         self.hosts_file = Path(config["hosts_file"])
         self.environment = scripts.base_environment(self.job_id, folders.commands(folder))
-        self.environment["MULTIDEVICE_FOLDER"] = str(folder)
+        self.script_token = secrets.token_hex(16)
+        self.environment.update(MULTIDEVICE_FOLDER=str(folder), MULTIDEVICE_TOKEN=self.script_token)
         self.trees: dict[str, str] = {}
         self.phases = {name: Phase(name) for name in ("daemon", "test")}
         self.started_scripts: dict[int, scripts.Script] = {}
@@ -262,7 +264,7 @@ class Supervisor:
             self.lease_end = time.monotonic() + self.lease
             missed = [event for event in self.events if event["seq"] > request.get("after", len(self.events))]
             return {"pid": os.getpid(), "events": missed, **self._status()}
-        if hmac.compare_digest(given, folders.script_token(self.folder)):
+        if hmac.compare_digest(given, self.script_token):
             client.role = "script"
             return {}
         raise NodeError("the token is not this run's")

@@ -91,7 +91,8 @@ def _connect(folder: Path) -> socket.socket | None:
 
 
 def _start(folder: Path, controller: int) -> socket.socket:
-    with open(folder.parent / "lock", "w", encoding="utf-8") as lock:
+    lock = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection = _connect(folder)
         if connection is not None:
@@ -110,6 +111,8 @@ def _start(folder: Path, controller: int) -> socket.socket:
         # It is to outlive this worker process; Popen would warn otherwise.
         process.returncode = 0
         return connection
+    finally:
+        os.close(lock)
 
 
 def _spawn(folder: Path, controller: int) -> subprocess.Popen[bytes]:

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._questions import Questions
 
 WATCH_SLICE_MS = 1000
 LOG = logging.getLogger("multidevice.relay")
@@ -38,6 +39,7 @@ class RunKeeper:
         self.links: dict[str, NodeLink] = {}
         self.reason: Message | None = None
         self._ready = False
+        self._questions = Questions(cluster_id, coordinator)
         self._events: asyncio.Queue[t.Callable[[], None]] = asyncio.Queue()
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=8, thread_name_prefix=cluster_id)
         self._tasks = [asyncio.create_task(work()) for work in (self._watch, self._renew, self._pass_on)]
@@ -69,6 +71,7 @@ class RunKeeper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._questions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def abort(self, text: str) -> None:
@@ -80,6 +83,9 @@ class RunKeeper:
     def take_event(self, link: NodeLink, event: Message) -> None:
         """Pass on what a node's supervisor says."""
         what = event["event"]
+        if what == "ask":
+            self._questions.take(link, event)
+            return
         data = {key: value for key, value in event.items() if key not in ("seq", "event")}
         if what == "died" or (what == "phase" and event["state"] == "failed"):
             reason = {
@@ -120,6 +126,7 @@ class RunKeeper:
                 await asyncio.sleep(1)
                 continue
             for entry in entries:
+                self._questions.take_verdict(entry)
                 if entry["verdict"] == "abort":
                     await self._take_abort(entry["reason"])
                 elif entry["barrier"] == "ready" and not self._ready:

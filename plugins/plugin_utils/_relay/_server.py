@@ -78,6 +78,9 @@ class Relay:
                     answer = {"ok": True, **(await operation(request))}
                 except (MultideviceError, OSError) as error:
                     answer = {"ok": False, "text": str(error)}
+                except Exception as error:  # A fault of ours in one operation must not take down the others.
+                    LOG.exception("%s", request["op"])
+                    answer = {"ok": False, "text": f"the relay failed: {error!r}; see {self.folder}/relay.log"}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError) as error:
@@ -161,7 +164,7 @@ class Relay:
     async def _op_collect(self, request: Message) -> Message:
         """Fetch a node's packed results into a file of the controller."""
         link = self._link(request)
-        packed = await link.request({"op": "collect", "limit": request["limit"]}, timeout=request["timeout"])
+        packed = await link.request({"op": "collect", "limit": request["limit"]}, timeout=request["patience"])
         with open(request["archive"], "wb") as stream:
             while stream.tell() < packed["size"]:
                 piece = await link.request({"op": "read", "offset": stream.tell()})
