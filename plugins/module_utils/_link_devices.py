@@ -52,8 +52,12 @@ class Address:
     scope: str = "global"
     secondary: bool = False
     duplicate: bool = False
-    # What it takes to set it again, should the kernel drop it.
+    # What it takes, beside the device, to set it again, should the kernel drop it.
     arguments: tuple[str, ...] = ()
+
+    @property
+    def lost_when_down(self) -> bool:
+        return ":" in self.interface and self.scope != "link"
 
 
 @dataclass(frozen=True)
@@ -106,15 +110,13 @@ def _parse_device(entry: dict[str, t.Any]) -> Device:
         carrier="LOWER_UP" in flags,
         mtu=entry["mtu"],
         mtu_range=(entry.get("min_mtu", 0), entry.get("max_mtu", 0)),
-        addresses=tuple(
-            _parse_address(entry["ifname"], address) for address in entry.get("addr_info", []) if "local" in address
-        ),
+        addresses=tuple(_parse_address(address) for address in entry.get("addr_info", []) if "local" in address),
     )
 
 
-def _parse_address(device: str, info: dict[str, t.Any]) -> Address:
+def _parse_address(info: dict[str, t.Any]) -> Address:
     interface = str(ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}"))
-    arguments = [interface, "dev", device, "scope", str(info.get("scope", "global"))]
+    arguments = [interface, "scope", str(info.get("scope", "global"))]
     if "address" in info:
         arguments[:1] = [info["local"], "peer", f"{info['address']}/{info['prefixlen']}"]
     for key in ("broadcast", "label", "metric"):

@@ -41,6 +41,8 @@ class RecordedLink:
     was_up: bool
     mtu: int | None = None
     mtu_before: int | None = None
+    # Other addresses that the kernel drops while the device is brought down: how each is set again.
+    restore: tuple[tuple[str, ...], ...] = ()
 
     def find(self, devices: t.Iterable[Device]) -> Device | None:
         """A number is never given twice, but a device can change its MAC, or its name, under the hands of a test."""
@@ -82,7 +84,14 @@ def load(path: Path) -> Record | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         links = tuple(
-            RecordedLink(**{**link, "addresses": tuple(link["addresses"]), "added": tuple(link["added"])})
+            RecordedLink(
+                **{
+                    **link,
+                    "addresses": tuple(link["addresses"]),
+                    "added": tuple(link["added"]),
+                    "restore": tuple(tuple(arguments) for arguments in link["restore"]),
+                }
+            )
             for link in content["links"]
         )
         return Record(content["job_id"], content["boot"], content["namespace"], links)
@@ -178,9 +187,9 @@ def new_record(path: Path, links: t.Iterable[RecordedLink]) -> Record:
     return Record(path.name[: -len(_SUFFIX)], _boot(), _namespace(), tuple(links))
 
 
-def union(path: Path, links: t.Sequence[RecordedLink], previous: Record | None) -> Record:
+def union(path: Path, links: t.Sequence[RecordedLink], released: t.Iterable[RecordedLink]) -> Record:
     """What may be there while a change is under way: the old and the new."""
-    old = {link.index: link for link in previous.links} if previous else {}
+    old = {link.index: link for link in released}
     merged: list[RecordedLink] = []
     for link in links:
         before = old.pop(link.index, link)
@@ -188,6 +197,7 @@ def union(path: Path, links: t.Sequence[RecordedLink], previous: Record | None) 
             replace(
                 link,
                 added=tuple(dict.fromkeys(before.added + link.added)),
+                restore=before.restore,
                 mtu_before=link.mtu_before if link.mtu_before is not None else before.mtu_before,
             )
         )

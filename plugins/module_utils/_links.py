@@ -36,17 +36,21 @@ from ansible_collections.lab.multidevice.plugins.module_utils._link_records impo
 DEFAULT_RECORD_DIR = Path("/run/multidevice")
 
 
+_INVERSES = {"up": "down", "down": "up", "add": "delete", "delete": "add"}
+
+
 @dataclass(frozen=True)
 class Step:
     device: Device
     verb: str
     value: str = ""
+    arguments: tuple[str, ...] = ()
 
     @property
     def inverse(self) -> Step:
         if self.verb == "mtu":
             return replace(self, value=str(self.device.mtu))
-        return replace(self, verb={"up": "down", "down": "up", "add": "delete", "delete": "add"}[self.verb])
+        return replace(self, verb=_INVERSES[self.verb])
 
 
 @dataclass
@@ -63,6 +67,8 @@ class LinkChange:
 class _Plan:
     steps: list[Step] = field(default_factory=list)
     links: list[RecordedLink] = field(default_factory=list)
+    # What the run held before, with all that is needed to take it back even after a crash in the middle of that.
+    held: list[RecordedLink] = field(default_factory=list)
     touched: list[Device] = field(default_factory=list)
     # Records of other runs that take over a duty, by their path.
     heirs: dict[Path, Record] = field(default_factory=dict)
@@ -87,6 +93,8 @@ def apply_links(
     wanted = parse_links(links)
     peers = parse_peers(check_peers)
     own_ips = {address.ip for link in wanted for address in link.addresses}
+    if not wanted and not (record and record.exists()):
+        return LinkChange(False)
     _require_root()
     with records.locked(check_mode):
         devices = read_devices()
@@ -140,6 +148,8 @@ def remove_links(record: Path, *, check_mode: bool = False) -> LinkChange:
         if check_mode:
             _describe(change, own.links, plan.touched, _predict(devices, plan.steps))
             return change
+        if tuple(plan.held) != own.links:
+            records.save(record, replace(own, links=tuple(plan.held)))
         failures = _take_back(plan.steps)
         if failures:
             raise NodeError(f"Not all of what {record} holds could be taken back: {' '.join(failures)}")
@@ -186,7 +196,7 @@ def _execute(plan: _Plan, record: Path | None, previous: Record | None, checks: 
             _run_step(step)
 
     if record:
-        records.save(record, records.union(record, plan.links, previous))
+        records.save(record, records.union(record, plan.links, plan.held))
     try:
         run(step for step in plan.steps if step.verb != "add")
         change.warnings += checks.before_adding()
@@ -195,7 +205,8 @@ def _execute(plan: _Plan, record: Path | None, previous: Record | None, checks: 
             announce(end.device.name, end.device.mac, [address.ip for address in end.addresses])
         change.peers = checks.after_adding()
     except BaseException as error:
-        failures = _take_back(step.inverse for step in reversed(begun))
+        failures = _take_back(step.inverse for step in reversed(begun) if step.verb != "restore")
+        failures += _give_back(plan.touched)
         if failures and isinstance(error, MultideviceError):
             raise NodeError(f"{error} Taking back what was done failed too: {' '.join(failures)}") from error
         if record and not failures:
@@ -284,21 +295,24 @@ def _plan_link(
     plan.touched.append(device)
     if goal is not None and goal != device.mtu:
         plan.steps.append(Step(device, "mtu", str(goal)))
+    if old:
+        plan.steps += _restoring(old, device)
     if not device.up:
         plan.steps.append(Step(device, "up"))
     plan.steps += [Step(device, "add", address) for address in wanted if address not in device.interfaces]
-    plan.links.append(
-        RecordedLink(
-            mac=link.mac,
-            index=device.index,
-            device=device.name,
-            addresses=wanted,
-            added=tuple(address for address in wanted if address in ours or address not in device.interfaces),
-            was_up=old.was_up if old else device.up,
-            mtu=link.mtu,
-            mtu_before=mtu_before,
-        )
+    settled = RecordedLink(
+        mac=link.mac,
+        index=device.index,
+        device=device.name,
+        addresses=wanted,
+        added=tuple(address for address in wanted if address in ours or address not in device.interfaces),
+        was_up=old.was_up if old else device.up,
+        mtu=link.mtu,
+        mtu_before=mtu_before,
     )
+    plan.links.append(settled)
+    held = old or settled
+    plan.held.append(held if device.up else replace(held, restore=_endangered(held, device)))
 
 
 def _plan_release(
@@ -311,11 +325,34 @@ def _plan_release(
     plan.touched.append(device)
     plan.steps += [Step(device, "delete", address) for address in link.added if address in device.interfaces]
     if _bequeath(plan, link, neighbours):
+        plan.steps += _restoring(link, device)
+        plan.held.append(link)
         return
     if not link.was_up and device.up:
+        link = replace(link, restore=_endangered(link, device))
         plan.steps.append(Step(device, "down"))
+        plan.steps += _restoring(link, replace(device, addresses=()))
+    else:
+        plan.steps += _restoring(link, device)
+    plan.held.append(link)
     if link.mtu_before is not None and link.mtu_before != device.mtu:
         plan.steps.append(Step(device, "mtu", str(link.mtu_before)))
+
+
+def _endangered(link: RecordedLink, device: Device) -> tuple[tuple[str, ...], ...]:
+    """How to set again what the kernel forgets when the device goes down, together with what an earlier crash has lost."""
+    addresses = [address for address in device.addresses if address.interface not in link.added]
+    lost = [address.arguments for address in addresses if address.lost_when_down]
+    return tuple(dict.fromkeys((*link.restore, *lost)))
+
+
+def _restoring(link: RecordedLink, device: Device) -> list[Step]:
+    interfaces = [(next(word for word in arguments if "/" in word), arguments) for arguments in link.restore]
+    return [
+        Step(device, "restore", interface, arguments)
+        for interface, arguments in interfaces
+        if interface not in device.interfaces
+    ]
 
 
 def _bequeath(plan: _Plan, link: RecordedLink, neighbours: t.Mapping[Path, Record]) -> bool:
@@ -388,9 +425,12 @@ def _predict(devices: t.Sequence[Device], steps: t.Iterable[Step]) -> list[Devic
         device = future[step.device.index]
         if step.verb == "mtu":
             device = replace(device, mtu=int(step.value))
-        elif step.verb in ("up", "down"):
-            device = replace(device, up=step.verb == "up")
-        elif step.verb == "add":
+        elif step.verb == "up":
+            device = replace(device, up=True)
+        elif step.verb == "down":
+            left = tuple(address for address in device.addresses if not address.lost_when_down)
+            device = replace(device, up=False, addresses=left)
+        elif step.verb in ("add", "restore"):
             device = replace(device, addresses=(*device.addresses, Address(step.value)))
         else:
             left = tuple(address for address in device.addresses if address.interface != step.value)
@@ -422,10 +462,10 @@ def _run_step(step: Step) -> None:
     name = step.device.name
     if step.verb == "mtu":
         run_ip("link", "set", "dev", name, "mtu", step.value)
-    elif step.verb == "up":
-        run_ip("link", "set", "dev", name, "up")
-    elif step.verb == "down":
-        _set_down(step.device)
+    elif step.verb in ("up", "down"):
+        run_ip("link", "set", "dev", name, step.verb)
+    elif step.verb == "restore":
+        run_ip("address", "replace", *step.arguments, "dev", name)
     elif step.verb == "add":
         # Duplicates are looked for on the wire before; the kernel's own detection would make every daemon wait.
         extra = ["nodad"] if ":" in step.value else ["broadcast", "+"]
@@ -434,13 +474,6 @@ def _run_step(step: Step) -> None:
         run_ip("address", "add", step.value, *extra, "dev", name)
     else:
         _delete(step.device, step.value)
-
-
-def _set_down(device: Device) -> None:
-    """The kernel forgets IPv6 addresses when a link goes down, also those that were set before it came up."""
-    before = _current(device)
-    run_ip("link", "set", "dev", device.name, "down")
-    _set_again(device, [address for address in before.addresses if address.scope != "link"])
 
 
 def _delete(device: Device, interface: str) -> None:
@@ -466,7 +499,7 @@ def _set_again(device: Device, addresses: t.Iterable[Address]) -> None:
     present = _current(device).interfaces
     for address in addresses:
         if address.interface not in present:
-            run_ip("address", "add", *address.arguments)
+            run_ip("address", "replace", *address.arguments, "dev", device.name)
 
 
 def _current(device: Device) -> Device:
@@ -480,7 +513,7 @@ def _still_needed(step: Step) -> bool:
     device = next((device for device in read_devices() if device.index == step.device.index), None)
     if device is None:
         return False
-    if step.verb in ("add", "delete"):
+    if step.verb in ("add", "delete", "restore"):
         return (step.value in device.interfaces) == (step.verb == "delete")
     return True
 
@@ -495,6 +528,16 @@ def _take_back(steps: t.Iterable[Step]) -> list[str]:
         except MultideviceError as error:
             if _still_needed(step):
                 failures.append(str(error))
+    return failures
+
+
+def _give_back(devices: t.Iterable[Device]) -> list[str]:
+    failures: list[str] = []
+    for device in devices:
+        try:
+            _set_again(device, [address for address in device.addresses if address.lost_when_down])
+        except MultideviceError as error:
+            failures.append(str(error))
     return failures
 
 

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines for the tests of direct links: network namespaces with cards, joined by cables or a switch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import typing as t
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+_numbers = itertools.count(1)
+
+
+class Refused(Exception):
+    """What the user would be told."""
+
+
+# Found once: a test may put another one in the way of what it tests.
+IP = shutil.which("ip") or "ip"
+
+
+def ip(*arguments: str) -> str:
+    done = subprocess.run([IP, *arguments], capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode:
+        raise AssertionError(f"ip {' '.join(arguments)}: {done.stderr}")
+    return done.stdout
+
+
+@dataclass
+class Machine:
+    namespace: str
+    records: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+
+    def ip(self, *arguments: str) -> str:
+        return ip("-n", self.namespace, *arguments)
+
+    def record(self, run: str = "a.1.1") -> Path:
+        return self.records / f"{run}.links.json"
+
+    def start(self, function: str, *arguments: t.Any, **options: t.Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [IP, "netns", "exec", self.namespace, self.python, "-B", str(HERE / "call_links.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.environment},
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"function": function, "arguments": arguments, "options": options}))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def call(self, function: str, *arguments: t.Any, **options: t.Any) -> dict[str, t.Any]:
+        return answer(self.start(function, *arguments, **options))
+
+    def apply(self, links: list[dict[str, t.Any]], run: str = "a.1.1", **options: t.Any) -> dict[str, t.Any]:
+        return self.call("apply", links, record=str(self.record(run)), **options)
+
+    def remove(self, run: str = "a.1.1", **options: t.Any) -> dict[str, t.Any]:
+        return self.call("remove", record=str(self.record(run)), **options)
+
+    def state(self) -> dict[str, t.Any]:
+        """All that a run must leave as it was, less what the kernel does by itself while a link is up."""
+        devices = json.loads(self.ip("-details", "-json", "address", "show"))
+        return {
+            device["ifname"]: {
+                "up": "UP" in device["flags"],
+                "mtu": device["mtu"],
+                "mac": device["address"],
+                "addresses": sorted(
+                    (
+                        {key: value for key, value in address.items() if key not in ("tentative", "nodad")}
+                        for address in device["addr_info"]
+                        if address.get("local", "").partition(":")[0] != "fe80"
+                    ),
+                    key=lambda address: (address["local"], address["prefixlen"]),
+                ),
+            }
+            for device in devices
+        }
+
+    def addresses(self, device: str) -> list[str]:
+        return [f"{address['local']}/{address['prefixlen']}" for address in self.state()[device]["addresses"]]
+
+    def up(self, device: str) -> bool:
+        return bool(self.state()[device]["up"])
+
+    def left_behind(self) -> list[str]:
+        return sorted(path.name for path in self.records.iterdir()) if self.records.exists() else []
+
+
+def answer(process: subprocess.Popen[str]) -> dict[str, t.Any]:
+    try:
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise ChildProcessError(f"exit code {process.returncode}: {errors}")
+    result: dict[str, t.Any] = json.loads(output)
+    if "error" in result:
+        raise Refused(result["error"])
+    return result
+
+
+@dataclass
+class Bench:
+    """Where machines are put together; all of it is gone at the end."""
+
+    folder: Path
+    stack: ExitStack
+
+    def machine(self) -> Machine:
+        namespace = f"links-{os.getpid()}-{next(_numbers)}"
+        ip("netns", "add", namespace)
+        self.stack.callback(ip, "netns", "del", namespace)
+        machine = Machine(namespace, self.folder / namespace)
+        machine.ip("link", "set", "lo", "up")
+        return machine
+
+    def cable(self, one: Machine, card: str, mac: str, other: Machine, other_card: str, other_mac: str) -> None:
+        ip(
+            *("link", "add", card, "netns", one.namespace, "address", mac, "type", "veth"),
+            *("peer", "name", other_card, "netns", other.namespace, "address", other_mac),
+        )
+
+
+@contextmanager
+def bench(folder: Path) -> t.Iterator[Bench]:
+    with ExitStack() as stack:
+        yield Bench(folder, stack)
