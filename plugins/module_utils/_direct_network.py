@@ -40,7 +40,7 @@ class Network(t.NamedTuple):
     """A direct network: host number n has the address `first` + n."""
 
     text: str
-    version: int
+    version: t.Literal[4, 6]
     first: int
     prefix: int
     lowest: int

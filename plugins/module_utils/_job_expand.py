@@ -70,18 +70,24 @@ class Names:
     def __init__(self, block: Block, library: Library) -> None:
         self._library = library
         self._inline: dict[str, list[Script]] = {}
-        self._find_inline(block, library)
         self.options: set[str] = set()
+        self._find_inline(block, library)
         for entry in entries_of(block):
             for script in self.scripts_of(entry.key)[1]:
-                if script.kind != "monitor":
-                    self.options |= library.options(script)
+                self._declare(script, library)
+
+    def _declare(self, script: Script, library: Library) -> None:
+        # Options of monitors do not change what is tested, so their lists make no runs.
+        if script.kind != "monitor":
+            self.options |= library.options(script)
 
     def _find_inline(self, block: Block, library: Library) -> None:
         for key, value in block.items():
             inline = inline_script_of(key)
             if inline is not None:
-                self._inline[inline.name] = [Script(inline.name, inline.kind, library.home, None, value)]
+                script = Script(inline.name, inline.kind, library.home, None, value)
+                self._inline[inline.name] = [script]
+                self._declare(script, library)
             elif isinstance(value, Block) and not is_ignored(key, value):
                 self._find_inline(value, library)
 

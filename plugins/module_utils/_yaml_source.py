@@ -87,6 +87,9 @@ def shorten(text: t.Any, width: int = 80) -> str:
 
 def did_you_mean(name: str, known: t.Iterable[str], cutoff: float = 0.6) -> str:
     near = difflib.get_close_matches(name, sorted(set(known) - {name}), n=3, cutoff=cutoff)
+    if near:
+        scores = {other: difflib.SequenceMatcher(None, other, name).ratio() for other in near}
+        near = [other for other in near if scores[other] > scores[near[0]] - 0.15]
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
@@ -138,8 +141,11 @@ def parse_documents(text: str, file: str, limits: Limits = Limits(), include: In
             composer.feed(event)
     except yaml.MarkedYAMLError as exc:
         raise _syntax_error(text, file, exc) from exc
-    except yaml.YAMLError as exc:
-        raise InputError(f"{file}: not YAML: {shorten(exc, 200)}.") from exc
+    except yaml.reader.ReaderError as exc:
+        line = text.count("\n", 0, text.find(chr(exc.character))) + 1
+        raise InputError(
+            f"{file}, line {line}: not YAML: the character U+{exc.character:04X} is not allowed in it."
+        ) from exc
     return composer.documents
 
 

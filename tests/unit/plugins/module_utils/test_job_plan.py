@@ -1,0 +1,632 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("yaml")
+pytest.importorskip("netaddr")
+
+from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import (
+    TWO_NODES,
+    JobLab,
+    environment,
+    script_ids,
+)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> JobLab:
+    lab = JobLab(tmp_path)
+    lab.cluster()
+    lab.scripts("tests/netperf", "tests/sleep", options=["test", "nr_threads", "runtime"])
+    lab.scripts("daemon/netserver", "daemon/net/iperf-server", "setup/disk", "setup/fs", "monitors/iostat")
+    return lab
+
+
+def job(text: str, cluster: str = "pair") -> str:
+    return f"cluster: {cluster}\n{text}"
+
+
+# Where scripts are found
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "expected"),
+    [
+        ("tests/foo", "foo", [("test", "tests/foo")]),
+        ("daemon/foo", "foo", [("daemon", "daemon/foo")]),
+        ("setup/foo", "foo", [("setup", "setup/foo")]),
+        ("monitors/foo", "foo", [("monitor", "monitors/foo")]),
+        ("tests/a/b/foo", "foo", [("test", "tests/a/b/foo")]),
+        ("daemon/net/foo-server.sh", "foo-server.sh", [("daemon", "daemon/net/foo-server.sh")]),
+        ("programs/foo/run", "foo", [("test", "programs/foo/run")]),
+        ("programs/foo/daemon", "foo", [("daemon", "programs/foo/daemon")]),
+        ("programs/foo/setup", "foo", [("setup", "programs/foo/setup")]),
+        ("programs/foo/monitor", "foo", [("monitor", "programs/foo/monitor")]),
+        ("programs/foo/one-shot-monitor", "foo", [("monitor", "programs/foo/one-shot-monitor")]),
+        ("tests/foo", "foo-2", [("test", "tests/foo")]),
+        ("tests/foo-2", "foo-2", [("test", "tests/foo-2")]),
+        ("tests/foo", "test.foo", [("test", "tests/foo")]),
+        ("programs/foo/run", "program.foo", [("test", "programs/foo/run")]),
+        ("tests/foo", "setup.foo", []),
+        ("tests/foo", "foo-x", []),
+        ("tests/foo.yaml", "foo.yaml", []),
+        ("tests/foo.2", "foo.2", []),
+        ("tests/wrapper", "wrapper", []),
+        ("tests/.git/foo", "foo", []),
+        ("stats/foo", "foo", []),
+        ("programs/foo/parse", "foo", []),
+    ],
+)
+def test_names_of_scripts(lab: JobLab, path: str, key: str, expected: list[tuple[str, str]]) -> None:
+    lab.scripts(path)
+    node = lab.nodes(job(f"if role server:\n  {key}:\n"))["one"]
+    assert [(script["kind"], script["path"]) for script in node["scripts"]] == expected
+    assert all(script["root"] == str(lab.tree) for script in node["scripts"])
+
+
+def test_parts_of_a_program_run_each_in_its_turn(lab: JobLab) -> None:
+    for part in ("run", "setup", "daemon", "monitor"):
+        lab.scripts(f"programs/foo/{part}")
+    lab.write("tree/programs/foo/meta.yaml", "metadata: {}\n")
+    node = lab.nodes(job("if role server:\n  foo: {size: 1}\n"))["one"]
+    assert script_ids(node) == ["setup-foo", "monitor-foo", "daemon-foo", "test-foo"]
+    assert all(script["env"] == {"size": "1"} for script in node["scripts"])
+
+
+def test_a_file_that_is_not_executable_is_no_script(lab: JobLab) -> None:
+    lab.write("tree/tests/foo", "#!/bin/sh\n")
+    plan = lab.plan(job("if role server:\n  foo:\nif role client:\n"))
+    assert plan["runs"][0]["nodes"][0]["scripts"] == []
+    (warning,) = plan["warnings"]
+    assert warning == (
+        f"{lab.folder}/jobs/job.yaml, line 3: foo: no script of that name under {lab.folder}/jobs or {lab.tree}; "
+        "exported as a variable."
+    )
+
+
+def test_the_folder_of_the_job_comes_first_and_others_in_their_order(lab: JobLab) -> None:
+    other = lab.folder / "other"
+    for path in ("jobs/tests/mine", "other/tests/mine", "other/tests/netperf", "other/tests/theirs"):
+        lab.write(path, "#!/bin/sh\n", executable=True)
+    text = job("if role server:\n  mine:\n  netperf:\n  theirs:\n")
+    node = lab.nodes(text, script_paths=[str(lab.tree), str(other)])["one"]
+    assert [script["root"] for script in node["scripts"]] == [str(lab.folder / "jobs"), str(lab.tree), str(other)]
+    (run,) = lab.plan(text, script_paths=[str(other), str(lab.tree)])["runs"]
+    assert run["script_roots"] == [str(lab.folder / "jobs"), str(other), str(lab.tree)]
+    assert run["nodes"][0]["scripts"][1]["root"] == str(other)
+
+
+def test_a_folder_without_scripts_is_no_script_root(lab: JobLab) -> None:
+    (lab.folder / "empty").mkdir()
+    paths = {"script_paths": [str(lab.folder / "empty")], "cluster_paths": [str(lab.tree / "cluster")]}
+    (run,) = lab.plan(job("if role server:\n"), **paths)["runs"]
+    assert run["script_roots"] == []
+
+
+def test_a_link_within_the_tree_is_followed_and_one_out_of_it_refused(lab: JobLab) -> None:
+    outside = lab.write("outside", "#!/bin/sh\n", executable=True)
+    os.symlink("netperf", lab.tree / "tests" / "alias")
+    os.symlink(outside, lab.tree / "tests" / "leak")
+    assert script_ids(lab.nodes(job("if role server:\n  alias:\n"))["one"]) == ["test-alias"]
+    assert "the script tests/leak leads out of its folder" in lab.error(job("if role server:\n  leak:\n"))
+    assert lab.nodes(job("if role server:\n  netperf:\n"))
+
+
+def test_the_tree_may_be_reached_through_a_link(lab: JobLab) -> None:
+    os.symlink(lab.tree, lab.folder / "link")
+    node = lab.nodes(job("if role server:\n  netperf:\n"), script_paths=[str(lab.folder / "link")])["one"]
+    assert node["scripts"][0]["root"] == str(lab.tree)
+
+
+# What scripts get
+
+
+@pytest.mark.parametrize(
+    ("value", "args", "env"),
+    [
+        ("", [], {}),
+        (" {}", [], {}),
+        (" 60", ["60"], {}),
+        (" -l 5 'a b'", ["-l", "5", "a b"], {}),
+        (" {test: TCP_RR, nr: 2}", [], {"test": "TCP_RR", "nr": "2"}),
+        (" {a: {b: 1, c: {d: 2}}, e: 3}", [], {"b": "1", "c": "d=2", "e": "3"}),
+        (" {a: , b: [x, y], c: true}", [], {"a": "", "b": "x\ny", "c": "true"}),
+        (" {runtime: 5m, nr_threads: 2dd}", [], {"runtime": "300", "nr_threads": "2"}),
+        (" {cpuset.cpus: 0-3}", [], {"cpuset_46_cpus": "0-3"}),
+    ],
+)
+def test_parameters_of_a_script(lab: JobLab, value: str, args: list[str], env: dict[str, str]) -> None:
+    (script,) = lab.nodes(job(f"if role server:\n  netperf:{value}\n"))["one"]["scripts"]
+    assert (script["args"], script["env"], script["cpu_shares"]) == (args, env, {})
+
+
+def test_variables_are_exported_in_one_form_each(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    nothing:
+    text: a b
+    number: 010
+    truth: yes
+    list: [1, two, null]
+    nr_threads: 50%
+    not-a-name: 5
+    if role server:
+      netperf:
+    """
+    node = lab.nodes(text)["one"]
+    assert node["cpu_shares"] == {"nr_threads": 50.0}
+    assert node["env"] == {
+        "cluster": "pair",
+        "nothing": "",
+        "text": "a b",
+        "number": "010",
+        "truth": "true",
+        "list": "1\ntwo\n",
+    }
+
+
+def test_order_within_a_block(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    if role server:
+      netperf: 1
+      iostat:
+      netserver:
+      fs: ext4
+      late: 1
+      netperf-2: 2
+      disk: 1HDD
+      if role server:
+        sleep: 3
+        disk: 2HDD
+      iperf-server:
+    """
+    node = lab.nodes(text)["one"]
+    assert script_ids(node) == [
+        "setup-fs",
+        "setup-disk",
+        "monitor-iostat",
+        "test-netperf",
+        "daemon-netserver",
+        "test-netperf-2",
+        "setup-disk-2",
+        "test-sleep",
+        "daemon-iperf-server",
+    ]
+    assert node["env"]["late"] == "1"
+
+
+def test_variables_of_a_block_are_seen_from_there_on(lab: JobLab) -> None:
+    lab.cluster("nodes: {one: {roles: [server, client]}}")
+    text = """
+    cluster: pair
+    everywhere: 1
+    size: top
+    netperf: {x: 1}
+    if role server:
+      size: small
+      netserver:
+    if role client:
+      size: large
+      mine: 1
+      sleep: 5
+    """
+    node = lab.nodes(text)["one"]
+    assert node["env"] == {"cluster": "pair", "everywhere": "1"}
+    assert environment(node, "test-netperf") == {"cluster": "pair", "everywhere": "1", "size": "top", "x": "1"}
+    assert environment(node, "daemon-netserver")["size"] == "small"
+    assert environment(node, "test-sleep")["size"] == "large" and environment(node, "test-sleep")["mine"] == "1"
+    assert "mine" not in environment(node, "daemon-netserver")
+
+
+@pytest.mark.parametrize(("own", "expected"), [("4", "4"), ("25%", 25.0), ("2dd", "2")])
+def test_a_parameter_wins_over_a_share_of_the_job(lab: JobLab, own: str, expected: t.Any) -> None:
+    text = job(f"nr_threads: 50%\nif role server:\n  netserver:\n  netperf: {{nr_threads: {own}}}\n")
+    node = lab.nodes(text)["one"]
+    assert environment(node, "test-netperf")["nr_threads"] == expected
+    assert environment(node, "daemon-netserver")["nr_threads"] == 50.0
+    for script in node["scripts"]:
+        assert not {*node["env"], *script["env"]} & {*node["cpu_shares"], *script["cpu_shares"]}
+
+
+# Roles
+
+
+@pytest.mark.parametrize(
+    ("key", "role"),
+    [
+        ("if role server", "server"),
+        ("if  role   server ", "server"),
+        ("'if role server:'", "server"),
+        ("'if role server ::  '", "server"),
+        ('"if\\trole server"', "server"),
+    ],
+)
+def test_spellings_of_a_role_key(lab: JobLab, key: str, role: str) -> None:
+    (run,) = lab.plan(job(f"{key} :\n  netserver:\n"))["runs"]
+    assert run["roles"] == [role] and script_ids(run["nodes"][0]) == ["daemon-netserver"]
+
+
+def test_several_roles_and_several_nodes(lab: JobLab) -> None:
+    lab.cluster(
+        """
+        nodes:
+          a: {roles: [server, client]}
+          b: {roles: [client, server-2]}
+          c: {roles: [spare]}
+          d: {roles: [client]}
+        """
+    )
+    text = """
+    cluster: pair
+    if role server:
+      netserver:
+    if role client:
+      netperf:
+      if role server:
+        sleep: 1
+      if role spare:
+        sleep: 2
+    """
+    plan = lab.plan(text)
+    (run,) = plan["runs"]
+    assert run["roles"] == ["server", "client"]
+    assert {node["node"]: script_ids(node) for node in run["nodes"]} == {
+        "a": ["daemon-netserver", "test-netperf", "test-sleep"],
+        "b": ["test-netperf"],
+        "d": ["test-netperf"],
+    }
+    assert [node["job_id"].rsplit(".", 2)[1:] for node in run["nodes"]] == [["1", "1"], ["1", "2"], ["1", "3"]]
+    assert [node["node_roles"] for node in run["nodes"]] == ["server client", "client server-2", "client"]
+    assert plan["warnings"] == [
+        f'{lab.tree}/cluster/pair: left out of cluster "pair", as they have no role of the job (server, client): c.'
+    ]
+
+
+def test_a_node_that_is_left_out_uses_no_address(lab: JobLab) -> None:
+    lab.cluster(
+        """
+        a: {roles: [server], macs: ["02:00:00:00:00:01"]}
+        b: {roles: [spare], macs: ["02:00:00:00:00:02"]}
+        c: {roles: [client], macs: ["02:00:00:00:00:03"]}
+        """
+    )
+    nodes = lab.nodes(job("if role server:\nif role client:\n"))
+    assert {name: node["direct_ips"] for name, node in nodes.items()} == {
+        "a": ["192.168.222.1"],
+        "c": ["192.168.222.2"],
+    }
+
+
+def test_localhost_has_all_roles_and_no_links(lab: JobLab) -> None:
+    text = job("if role server:\n  netserver:\nif role a.b:\n  netperf:\n", "cs-localhost")
+    (node,) = lab.nodes(text).values()
+    assert (node["node"], node["roles"], node["direct_ips"]) == ("localhost", ["server", "a.b"], [])
+    assert script_ids(node) == ["daemon-netserver", "test-netperf"]
+    lab.cluster("localhost: {roles: [client, server]}", "cs-localhost")
+    (node,) = lab.nodes(text).values()
+    assert node["roles"] == ["client", "server", "a.b"]
+
+
+def test_the_cluster_of_the_submission_wins(lab: JobLab) -> None:
+    lab.cluster("other: {roles: [server]}", "second")
+    lab.write("elsewhere/third.yaml", "third: {roles: [server]}")
+    text = "cluster: pair\ncluster_spec: {nodes: {inline: {roles: [server]}}}\nif role server:\n  netserver:\n"
+    assert list(lab.nodes(text)) == ["inline"]
+    assert list(lab.nodes(text, cluster="second")) == ["other"]
+    assert list(lab.nodes(text, cluster=str(lab.folder / "elsewhere" / "third.yaml"))) == ["third"]
+    assert list(lab.nodes(text, cluster="cs-localhost")) == ["localhost"]
+    assert lab.nodes(text, cluster="second")["other"]["env"]["cluster"] == "second"
+    assert list(lab.nodes(text, cluster="third", cluster_paths=[str(lab.folder / "elsewhere")])) == ["third"]
+
+
+def test_lookup_of_cluster_files(lab: JobLab) -> None:
+    folders = ["jobs", "jobs/cluster", "extra", "tree/cluster"]
+    for folder in reversed(folders):
+        lab.write(f"{folder}/pair", f"{folder.replace('/', '-')}: {{roles: [server]}}")
+        assert list(lab.nodes(job("if role server:\n"), cluster_paths=[str(lab.folder / "extra")])) == [
+            folder.replace("/", "-")
+        ]
+
+
+def test_direct_links_of_a_node(lab: JobLab) -> None:
+    lab.cluster('a: {roles: [server], macs: ["02:00:00:00:00:0A", 02-00-00-00-00-0b]}')
+    (node,) = lab.nodes(job("if role server:\n"), direct_network="10.0.0.0/24,fd00::/64", mtu=9000).values()
+    assert node["direct_macs"] == ["02:00:00:00:00:0a"] * 2 + ["02:00:00:00:00:0b"] * 2
+    assert node["direct_ips"] == ["10.0.0.1", "fd00::1", "10.0.0.2", "fd00::2"]
+    assert (node["direct_prefixes"], node["direct_mtus"], node["nr_nic"]) == ([24, 64, 24, 64], [9000] * 4, 2)
+    assert node["job"]["direct_ips"] == "10.0.0.1 fd00::1 10.0.0.2 fd00::2"
+
+
+# Inline scripts, conditions, settings of scripts
+
+
+def test_inline_scripts(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    script tests/foo: |
+      #!/bin/sh
+      # - size
+
+      echo "{{ not ours }}"
+    script stats/foo: |
+      not for the machines
+    if role server:
+      foo: {size: [1, 2]}
+      script daemon/net/bar-server: |
+        #!/bin/sh
+      bar-server: -v
+    if role client:
+      script tests/foo: |
+        #!/bin/sh
+        echo client
+      foo:
+    """
+    plan = lab.plan(text)
+    assert [run["params"] for run in plan["runs"]] == [{"size": 1}, {"size": 2}]
+    server, client = plan["runs"][1]["nodes"]
+    foo, bar = server["scripts"]
+    assert (foo["id"], foo["kind"], foo["root"], foo["path"]) == ("test-foo", "test", str(lab.tree), None)
+    assert foo["content"] == '#!/bin/sh\n# - size\n\necho "{{ not ours }}"\n' and foo["env"] == {"size": "2"}
+    assert (bar["id"], bar["args"], bar["content"]) == ("daemon-bar-server", ["-v"], "#!/bin/sh\n")
+    assert client["scripts"][0]["content"] == "#!/bin/sh\necho client\n"
+
+
+CONDITIONAL = """
+cluster: pair
+if role server:
+  switch: 1
+  if [ "$switch" = 1 ]:
+    inner: 5
+    if test -n "$inner":
+      netperf: {x: 1}
+    netserver:
+    script tests/foo: |
+      #!/bin/sh
+      echo "it's $inner $1"
+    foo: one
+  sleep: 1
+"""
+
+
+def run_content(node: dict[str, t.Any], script_id: str, tmp: Path, switch: str) -> str:
+    (script,) = [script for script in node["scripts"] if script["id"] == script_id]
+    tmp.mkdir(exist_ok=True)
+    program = tmp / "program"
+    program.write_text(script["content"])
+    variables = {**environment(node, script_id), "switch": switch, "LKP_SRC": script["root"], "TMP": str(tmp)}
+    done = subprocess.run(
+        ["/bin/sh", str(program), *script["args"]],
+        env={**variables, "PATH": os.environ["PATH"]},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return done.stdout
+
+
+def test_a_shell_condition_is_asked_on_the_node(lab: JobLab) -> None:
+    lab.write("tree/tests/netperf", '#!/bin/sh\necho "ran $x $inner"\n', executable=True)
+    node = lab.nodes(CONDITIONAL)["one"]
+    assert script_ids(node) == ["test-netperf", "daemon-netserver", "test-foo", "test-sleep"]
+    assert "inner" not in environment(node, "test-sleep")
+    assert node["scripts"][-1]["content"] is None
+    tmp = lab.folder / "tmp"
+    assert run_content(node, "test-netperf", tmp, "1") == "ran 1 5\n"
+    assert run_content(node, "test-netperf", tmp, "0") == ""
+    assert run_content(node, "test-foo", tmp, "1") == "it's 5 one\n"
+    assert run_content(node, "test-foo", tmp, "0") == ""
+
+
+def test_ready_and_timeout_are_settings_when_they_hold_a_mapping(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    ready:
+      netserver: {port: 12865, timeout: 1m}
+      iperf-server: {file: /run/iperf}
+    timeout: {netperf: 90, sleep-2: 5m}
+    if role server:
+      netserver:
+      iperf-server:
+      if role server:
+        ready: {iperf-server: {command: "true"}}
+        iperf-server:
+    if role client:
+      netperf:
+      netperf-2:
+      sleep: 1
+      sleep-2: 1
+    """
+    nodes = lab.nodes(text)
+    assert [script["ready"] for script in nodes["one"]["scripts"]] == [
+        {"port": 12865, "timeout": 60},
+        {"file": "/run/iperf"},
+        {"command": "true"},
+    ]
+    assert [script["timeout"] for script in nodes["two"]["scripts"]] == [90, 90, None, 300]
+    assert nodes["one"]["env"] == {"cluster": "pair"}
+    plain = lab.nodes(job("timeout: 600\nready: no\nif role server:\n  netserver:\n"))["one"]
+    assert plain["env"] == {"cluster": "pair", "timeout": "600", "ready": "false"}
+
+
+# Documents, lists, references, includes
+
+
+def test_only_declared_lists_expand(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    nodes: [a, b]
+    runtime: [1m, 2m]
+    if role server:
+      fs: [ext4, xfs]
+      netserver: {flags: [x, y]}
+    if role client:
+      netperf: {test: [A, B], other: [c, d]}
+    """
+    plan = lab.plan(text)
+    assert [tuple(run["params"].values()) for run in plan["runs"]] == [
+        (runtime, fs, test) for runtime in ("1m", "2m") for fs in ("ext4", "xfs") for test in ("A", "B")
+    ]
+    server, client = plan["runs"][-1]["nodes"]
+    assert server["env"]["nodes"] == "a\nb" and server["env"]["runtime"] == "120"
+    assert server["scripts"][0]["args"] == ["xfs"] and server["scripts"][1]["env"] == {"flags": "x\ny"}
+    assert client["scripts"][0]["env"] == {"test": "B", "other": "c\nd"}
+
+
+def test_options_are_those_of_the_scripts_that_the_job_names(lab: JobLab) -> None:
+    assert len(lab.plan(job("test: [a, b]\nif role server:\n  netserver:\n"))["runs"]) == 1
+    assert len(lab.plan(job("test: [a, b]\nif role server:\n  netperf:\n"))["runs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "expands"),
+    [
+        ("#!/bin/sh\n# - size\n", True),
+        ("#!/bin/sh\n# = size\n", True),
+        ("#!/bin/sh\n# about it\n# - other\n# - size\n", True),
+        ("#!/bin/sh\n\n# - size\n", False),
+        ("#!/bin/sh\n# - size of it\n", False),
+        ("#!/bin/sh\n#- size\n", False),
+        ("", False),
+        ("\x7fELF\n# - other\n", False),
+    ],
+)
+def test_header_of_a_script(lab: JobLab, header: str, expands: bool) -> None:
+    lab.write("tree/tests/foo", header.encode(), executable=True)
+    runs = lab.plan(job("if role server:\n  foo: {size: [1, 2]}\n"))["runs"]
+    assert [run["params"] for run in runs] == ([{"size": 1}, {"size": 2}] if expands else [{}])
+
+
+def test_an_empty_list_is_an_empty_value(lab: JobLab) -> None:
+    (run,) = lab.plan(job("if role server:\n  fs: []\n"))["runs"]
+    assert run["params"] == {"fs": None} and run["nodes"][0]["scripts"][0]["args"] == []
+
+
+def test_the_same_option_in_two_places_is_named_in_full(lab: JobLab) -> None:
+    text = "if role server:\n  fs: [ext4]\n  netperf: {test: [A]}\nif role client:\n  fs: [nfs]\n"
+    (run,) = lab.plan(job(text))["runs"]
+    assert run["params"] == {"server.fs": "ext4", "test": "A", "client.fs": "nfs"}
+    (run,) = lab.plan(job(text), params={"client.fs": "xfs"})["runs"]
+    assert run["params"] == {"server.fs": "ext4", "test": "A", "client.fs": "xfs"}
+    (run,) = lab.plan(job(text), params={"fs": "nfs"})["runs"]
+    assert run["params"] == {"server.fs": "ext4", "test": "A", "client.fs": "nfs"}
+    (run,) = lab.plan(job(text), params={"fs": "btrfs"})["runs"]
+    assert run["params"] == {"server.fs": "btrfs", "test": "A", "client.fs": "btrfs"}
+
+
+def test_documents_are_merged_onto_the_first(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    a: 1
+    if role server:
+      netserver: {x: 1}
+      netperf:
+    ---
+    a: 2
+    if role  server :
+      netserver: {y: 2}
+    ---
+    ---
+    b: 3
+    """
+    runs = lab.plan(text)["runs"]
+    assert [(run["nodes"][0]["env"], script_ids(run["nodes"][0])) for run in runs] == [
+        ({"cluster": "pair", "a": "1"}, ["daemon-netserver", "test-netperf"]),
+        ({"cluster": "pair", "a": "2"}, ["daemon-netserver"]),
+        ({"cluster": "pair", "a": "1", "b": "3"}, ["daemon-netserver", "test-netperf"]),
+    ]
+    assert runs[1]["nodes"][0]["scripts"][0]["env"] == {"y": "2"}
+
+
+def test_params_that_the_job_does_not_have_become_variables(lab: JobLab) -> None:
+    plan = lab.plan(job("runtime: 5m\nif role server:\n  netperf:\nif role client:\n"), params="runtme=1m")
+    assert plan["warnings"] == ['params: the job has no "runtme"; set as a variable. Did you mean runtime?']
+    assert plan["runs"][0]["nodes"][0]["env"] == {"cluster": "pair", "runtime": "300", "runtme": "1m"}
+    assert plan["runs"][0]["params"] == {"runtme": "1m"}
+
+
+@pytest.mark.parametrize("reference", ["{{ base }}", "{{base}}", '"{{ base }}"', "<%= base %>", '"<%= base %>"'])
+def test_references_to_keys_of_the_job(lab: JobLab, reference: str) -> None:
+    text = job(
+        f"base: 5\nif role server:\n  netperf: {{test: [x]}}\n  netserver:\n    own: {reference}\nother: {reference}\n"
+    )
+    node = lab.nodes(text)["one"]
+    assert environment(node, "daemon-netserver")["own"] == "5" and node["env"]["other"] == "5"
+
+
+def test_a_reference_to_a_list_follows_it(lab: JobLab) -> None:
+    text = job('runtime: [1, 2]\nlog: "/tmp/{{ runtime }}.log"\nif role server:\n  netperf:\n')
+    assert [run["nodes"][0]["env"]["log"] for run in lab.plan(text)["runs"]] == ["/tmp/1.log", "/tmp/2.log"]
+
+
+def test_includes(lab: JobLab) -> None:
+    lab.write("jobs/common.yaml", "a: 1\nb: 1\n<< : more/deep.yaml\n")
+    lab.write("jobs/more/deep.yaml", "c: 1\n<< : beside.yaml\n")
+    lab.write("jobs/more/beside.yaml", "d: 1\n")
+    lab.write("tree/jobs/shared.yaml", "netserver: {port: 5}\n")
+    text = """
+    cluster: pair
+    b: 0
+    << : common.yaml
+    a: 2
+    if role server:
+      << : shared.yaml
+    """
+    node = lab.nodes(text)["one"]
+    assert node["env"] == {"cluster": "pair", "b": "1", "a": "2", "c": "1", "d": "1"}
+    assert node["scripts"][0]["env"] == {"port": "5"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("netpref", "", "exported as a variable. Did you mean netperf?"),
+        ("netpref", " {test: TCP_RR}", "exported as a variable. Did you mean netperf?"),
+        ("netpref", " 5", "exported as a variable. Did you mean netperf?"),
+        ("iperf-serve", "", "left out, as it cannot be the name of a variable either. Did you mean iperf-server?"),
+        ("something_else", "", "exported as a variable."),
+        ("something_else", " 5", None),
+        ("testcase", "", None),
+        ("runtime", "", None),
+    ],
+)
+def test_warnings_of_scripts_that_are_not_there(lab: JobLab, key: str, value: str, expected: str | None) -> None:
+    plan = lab.plan(job(f"if role server:\n  netperf:\n  {key}:{value}\nif role client:\n"))
+    where = f"{lab.folder}/jobs/job.yaml, line 4: {key}: no script of that name under {lab.folder}/jobs or {lab.tree}; "
+    assert plan["warnings"] == ([where + expected] if expected else [])
+
+
+def test_each_node_has_a_job_of_its_own(lab: JobLab) -> None:
+    lab.cluster(TWO_NODES.replace("client", "server"))
+    one, two = lab.nodes(job("x: {a: 1}\nif role server:\n  netserver: {y: 1}\n")).values()
+    one["job"]["x"]["a"] = 2
+    one["scripts"][0]["env"]["y"] = "2"
+    assert two["job"]["x"] == {"a": 1} and two["scripts"][0]["env"] == {"y": "1"}
+    assert two["job"]["id"] == two["job_id"] and two["job"]["cluster_id"] == "20261123T181530-k3f9.1"
+    assert two["job"]["netserver"] == {"y": 1} and "cluster_spec" not in two["job"]
+
+
+def test_a_large_cluster(lab: JobLab) -> None:
+    lines = [f"n--{number}: {{roles: [{'server' if number % 10 == 0 else 'client'}]}}" for number in range(2000)]
+    lab.cluster("\n".join(lines))
+    (run,) = lab.plan(job("if role server:\n  netserver:\nif role client:\n  netperf:\n"))["runs"]
+    assert [node["node"] for node in run["nodes"]] == [f"n--{number}" for number in range(2000)]
+    assert len({node["job_id"] for node in run["nodes"]}) == 2000
+
+
+def test_paths_relative_to_the_current_folder(lab: JobLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.write("jobs/job.yaml", job("if role server:\n  netserver:\n"))
+    monkeypatch.chdir(lab.folder / "jobs")
+    plan = plan_submission("job.yaml", submission_id="s", script_paths=["../tree"])
+    assert plan["job"] == "job.yaml" and plan["runs"][0]["script_roots"] == [str(lab.tree)]
