@@ -9,11 +9,13 @@ from __future__ import annotations
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client
 
 
-def embedded_redis_url(start: bool) -> str | None:
+def embedded_redis_url(start: bool, *, controller: int | None = None) -> str | None:
     """The URL of the embedded Redis of this ansible-playbook process, None when there is none.
 
     :param start: start one when there is none. It ends with the ansible-playbook process.
+    :param controller: the id of that process, unless a task's worker process calls: there it is the parent.
     :raises MultideviceError: it cannot be started.
     """
-    url: str | None = _client.call("embedded_redis", start_relay=start, start=start).get("url")
+    answer = _client.call("embedded_redis", start_relay=start, controller=controller, start=start)
+    url: str | None = answer.get("url")
     return url

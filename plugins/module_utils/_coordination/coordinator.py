@@ -283,10 +283,22 @@ class Coordinator:
     def events(self, cluster_id: str) -> list[dict[str, t.Any]]:
         """The timeline of a run."""
         found = self._client.call(lambda r: t.cast(list, r.xrange(self._key(cluster_id, "events"))))
-        return [
-            {"time": _time_of(entry_id), "node": entry["node"] or None, "what": entry["what"], "data": _data(entry)}
-            for entry_id, entry in found
-        ]
+        return [_event(entry_id, entry) for entry_id, entry in found]
+
+    def follow(self, positions: dict[str, str], seconds: float) -> list[tuple[str, dict[str, t.Any]]]:
+        """What happens in several runs, with the run's id; waits for it at most so many seconds.
+
+        :param positions: id of a run → position after which to read, "0" at first. It is moved on.
+        """
+        streams = {self._key(cluster_id, "events"): cluster_id for cluster_id in positions}
+        found = self._read({key: positions[cluster_id] for key, cluster_id in streams.items()}, seconds)
+        happened = []
+        for key, entries in found.items():
+            cluster_id = streams[key]
+            for entry_id, entry in entries:
+                positions[cluster_id] = entry_id
+                happened.append((cluster_id, _event(entry_id, entry)))
+        return sorted(happened, key=lambda item: item[1]["time"])
 
     # Ending
 
@@ -562,6 +574,10 @@ def _brief(fields: dict[str, str]) -> dict[str, t.Any]:
         "expires": moment("expires"),
         "lease": float(fields["lease"]),
     }
+
+
+def _event(entry_id: str, entry: dict[str, str]) -> dict[str, t.Any]:
+    return {"time": _time_of(entry_id), "node": entry["node"] or None, "what": entry["what"], "data": _data(entry)}
 
 
 def _data(entry: dict[str, str]) -> t.Any:

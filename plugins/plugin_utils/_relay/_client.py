@@ -27,18 +27,22 @@ START_TIMEOUT = 20.0
 Message = dict[str, t.Any]
 
 
-def call(op: str, *, start_relay: bool = True, timeout: float = 90.0, **request: t.Any) -> Message:
+def call(
+    op: str, *, start_relay: bool = True, timeout: float = 90.0, controller: int | None = None, **request: t.Any
+) -> Message:
     """Put a request to the relay of this ansible-playbook process and return its answer.
 
     :param start_relay: start the relay when it does not run; otherwise the answer is empty.
+    :param controller: the process id of ansible-playbook, unless a task's worker process calls: there it is the parent.
     :raises NodeError: the relay refuses, or does not answer within ``timeout`` seconds.
     """
-    folder = _folder(os.getppid())
+    controller = controller or os.getppid()
+    folder = _folder(controller)
     connection = _connect(folder)
     if connection is None:
         if not start_relay:
             return {}
-        connection = _start(folder, os.getppid())
+        connection = _start(folder, controller)
     with contextlib.closing(connection):
         connection.settimeout(timeout)
         try:

@@ -48,6 +48,7 @@ class RunKeeper:
         """Take a node in: from now on its lease is kept."""
         self.links[link.node] = link
         await self._call(lambda: self.coordinator.renew(self.cluster_id, [link.node], self.lease))
+        self.tell(link, "prepared")
         self.give_verdicts(link)
 
     def give_verdicts(self, link: NodeLink) -> None:
@@ -61,6 +62,7 @@ class RunKeeper:
     async def release(self, link: NodeLink) -> None:
         """Let a node go whose part is over; it can no longer be lost."""
         if self.links.pop(link.node, None) is not None:
+            self.tell(link, "left")
             with contextlib.suppress(CoordinationError):
                 await self._call(lambda: self.coordinator.release_lease(self.cluster_id, link.node))
 
@@ -79,6 +81,10 @@ class RunKeeper:
         reason = {"node": None, "script": None, "exit_code": None, "text": text}
         with contextlib.suppress(CoordinationError):
             await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
+
+    def tell(self, link: NodeLink, what: str) -> None:
+        """Put into the run's timeline what the controller knows of a node."""
+        self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, link.node, what))
 
     def take_event(self, link: NodeLink, event: Message) -> None:
         """Pass on what a node's supervisor says."""
