@@ -35,6 +35,10 @@ _ALL_NODES = ipaddress.IPv6Address("ff02::1")
 _UNSPECIFIED_V4 = ipaddress.IPv4Address(0)
 _UNSPECIFIED_V6 = ipaddress.IPv6Address(0)
 
+_SOL_PACKET = 263
+_PACKET_ADD_MEMBERSHIP = 1
+_PACKET_MR_ALLMULTI = 2
+
 REPEAT_SECONDS = 0.25
 
 
@@ -148,6 +152,9 @@ def _open(device: str, protocol: int) -> socket.socket:
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             opened.bind((device, protocol))
+            # Others' probes for an IPv6 address go to a group that a card does not listen to before it has the address.
+            everything = struct.pack("iHH8x", socket.if_nametoindex(device), _PACKET_MR_ALLMULTI, 0)
+            opened.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, everything)
             opened.setblocking(False)
         except BaseException:
             opened.close()

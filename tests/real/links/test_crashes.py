@@ -23,6 +23,10 @@ LINKS = [
 OTHER_LINKS = [{"mac": ONE, "ip": ["192.168.222.5/24"]}]
 # Both cards up, one MTU, three addresses.
 CHANGES = 6
+# One MTU, one card down and its own address set again, three addresses away, one set.
+CHANGES_OF_A_CHANGE = 7
+# Three addresses away, both cards down and their own addresses set again, one MTU.
+CHANGES_OF_A_REMOVAL = 8
 
 SABOTAGE = """#!/bin/sh
 case " $* " in
@@ -56,6 +60,11 @@ def changes_until_now(folder: Path) -> int:
     return len((folder / "count").read_text().splitlines())
 
 
+def points(changes: int) -> list[tuple[str, int]]:
+    """After the last change but before the next is the same as just before the next."""
+    return [("killed before", 1), *(("killed after", at) for at in range(1, changes + 1))]
+
+
 def prepare(near: Machine) -> dict[str, t.Any]:
     near.ip("address", "add", "192.168.222.77/24", "dev", "eth1")
     near.ip("address", "add", "fd00:1::1/64", "dev", "eth1", "nodad")
@@ -63,8 +72,7 @@ def prepare(near: Machine) -> dict[str, t.Any]:
     return near.state()
 
 
-@pytest.mark.parametrize("deed", ["killed before", "killed after"])
-@pytest.mark.parametrize("at", range(1, CHANGES + 1))
+@pytest.mark.parametrize(("deed", "at"), points(CHANGES))
 def test_killed_while_setting(wired: tuple[Machine, Machine], tmp_path: Path, deed: str, at: int) -> None:
     near, _far = wired
     before = prepare(near)
@@ -79,9 +87,15 @@ def test_killed_while_setting(wired: tuple[Machine, Machine], tmp_path: Path, de
 
 def test_there_are_as_many_changes_as_these_tests_believe(wired: tuple[Machine, Machine], tmp_path: Path) -> None:
     near, _far = wired
+    prepare(near)
     sabotage(near, tmp_path, "refused", 1000)
     near.apply(LINKS)
     assert changes_until_now(tmp_path) == CHANGES
+    near.remove()
+    assert changes_until_now(tmp_path) == CHANGES + CHANGES_OF_A_REMOVAL
+    near.apply(LINKS)
+    near.apply(OTHER_LINKS)
+    assert changes_until_now(tmp_path) == 2 * CHANGES + CHANGES_OF_A_REMOVAL + CHANGES_OF_A_CHANGE
 
 
 @pytest.mark.parametrize("at", [1, 4, CHANGES])
@@ -98,8 +112,7 @@ def test_killed_while_setting_and_set_again(wired: tuple[Machine, Machine], tmp_
     assert near.state() == before
 
 
-@pytest.mark.parametrize("deed", ["killed before", "killed after"])
-@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize(("deed", "at"), points(CHANGES_OF_A_CHANGE))
 def test_killed_while_changing(wired: tuple[Machine, Machine], tmp_path: Path, deed: str, at: int) -> None:
     near, _far = wired
     before = prepare(near)
@@ -112,8 +125,7 @@ def test_killed_while_changing(wired: tuple[Machine, Machine], tmp_path: Path, d
     assert near.state() == before
 
 
-@pytest.mark.parametrize("deed", ["killed before", "killed after"])
-@pytest.mark.parametrize("at", range(1, CHANGES + 1))
+@pytest.mark.parametrize(("deed", "at"), points(CHANGES_OF_A_REMOVAL))
 def test_killed_while_removing(wired: tuple[Machine, Machine], tmp_path: Path, deed: str, at: int) -> None:
     near, _far = wired
     before = prepare(near)
@@ -138,7 +150,7 @@ def test_a_refused_change_takes_the_others_back(wired: tuple[Machine, Machine], 
     assert near.left_behind() == []
 
 
-@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("at", range(1, CHANGES_OF_A_CHANGE + 1))
 def test_a_refused_change_leaves_the_earlier_call_as_it_was(
     wired: tuple[Machine, Machine], tmp_path: Path, at: int
 ) -> None:
