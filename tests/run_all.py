@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import signal
 import sys
 import threading
 import time
@@ -112,7 +113,9 @@ def main() -> int:
         return 2
     progress = Progress([stage for stage in known if stage.chosen(words)])
     threading.Thread(target=progress.report_now_and_then, daemon=True).start()
-    workers = [threading.Thread(target=progress.work) for _ in range(max(1, int(os.environ.get("JOBS", "2"))))]
+    jobs = max(1, int(os.environ.get("JOBS", "2")))
+    workers = [threading.Thread(target=progress.work) for number in range(jobs)]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for worker in workers:
         worker.start()
     try:

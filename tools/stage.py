@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from environments import CACHE, REPOSITORY, Environment
 

@@ -19,15 +19,18 @@ from environments import REPOSITORY, Environment
 from stage import Count, Run, Skip, Stage, count_junit
 
 GET_PIP = """\
-# Written by lab.multidevice's "make test", because ansible-test could not download its own file of this name.
-# It installs pip from Python's own copy, then the versions that ansible-test asks for from the configured index.
+# Written by lab.multidevice's 'make test', because ansible-test could not download its own file of this name.
+# It installs pip from the wheel that lies beside it.
+import pathlib
 import subprocess
 import sys
 
-if __name__ == "__main__":
-    wanted = [word for word in sys.argv[1:] if not word.startswith("--no-")]
-    subprocess.check_call([sys.executable, "-m", "ensurepip"])
-    subprocess.check_call([sys.executable, "-m", "pip", "install", *wanted])
+if __name__ == '__main__':
+    wanted = [word for word in sys.argv[1:] if not word.startswith('--no-')]
+    wheel = next(pathlib.Path(__file__).parent.glob('{wheel}'))
+    only_pip = all(word.startswith(('-', 'pip==')) for word in wanted)
+    source = ['--no-index'] * only_pip + ['--find-links', str(wheel.parent)]
+    subprocess.check_call([sys.executable, str(wheel / 'pip'), 'install', '--no-compile', *source, *wanted])
 """
 get_pip_lock = threading.Lock()
 
@@ -169,9 +172,12 @@ def make_get_pip_work(environment: Environment, run: Run) -> None:
         for version in versions:
             script = cache / f"get_pip_{version.replace('.', '_')}.py"
             if not script.exists() and address and not reachable(address[1] % version):
-                run.write(f"{script.name} cannot be downloaded: installing pip from Python's own copy instead")
+                run.write(f"{script.name} cannot be downloaded: installing pip from the configured index instead")
                 cache.mkdir(parents=True, exist_ok=True)
-                script.write_text(GET_PIP, encoding="utf-8")
+                pip = [environment.bin / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+                if run.call(environment, [*pip, "download", "--no-deps", "--dest", cache, f"pip=={version}"], cache):
+                    return
+                script.write_text(GET_PIP.format(wheel=f"pip-{version}-*.whl"), encoding="utf-8")
 
 
 @functools.cache
