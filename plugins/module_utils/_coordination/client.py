@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 import typing as t
@@ -107,6 +108,9 @@ def _connect(settings: RedisSettings) -> redis.Redis:
         options["password"] = settings.password
     tls: dict[str, t.Any] = {}
     if settings.uses_tls:
+        for path in (settings.ca_cert, settings.client_cert, settings.client_key):
+            if path and not os.access(path, os.R_OK):
+                raise CoordinationError(f"{path} cannot be read; it was given as certificate or key for Redis")
         tls = {
             "ssl_ca_certs": settings.ca_cert,
             "ssl_certfile": settings.client_cert,

@@ -62,11 +62,10 @@ class Coordinator:
         """Register all runs of a submission in one atomic step; False if that very plan is registered already."""
         if lease <= 0 or retention <= 0 or (run_timeout is not None and run_timeout <= 0):
             raise InputError("lease, retention and run_timeout have to be more than 0 seconds")
-        arguments: list[t.Any] = [f"{self._prefix}cluster/", len(plan["runs"])]
+        arguments: list[t.Any] = [len(plan["runs"])]
         for run in plan["runs"]:
             arguments += _registration(plan, run, lease, retention, run_timeout)
-        keys = [f"{self._prefix}cluster_state", f"{self._prefix}id2cluster", f"{self._prefix}runs", ""]
-        return bool(self._run(scripts.REGISTER, keys, arguments, "the submission"))
+        return bool(self._run(scripts.REGISTER, self._keys(""), arguments, "the submission"))
 
     # A node's own steps
 

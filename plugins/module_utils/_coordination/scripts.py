@@ -216,14 +216,15 @@ def _script(name: str, body: str) -> Script:
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-# prefix of runs, number of runs, then per run: cluster_id, digest of the registration, retention in ms,
-# number of fields, fields and values, number of nodes, and per node: name, job_id, {job_id, roles}, record.
+# The fourth key is what the keys of all runs begin with. Number of runs, then per run: cluster_id, digest of the
+# registration, retention in ms, number of fields, fields and values, number of nodes, and per node: name, job_id,
+# {job_id, roles}, record.
 REGISTER = _script(
     "register",
     """
 purge()
-local prefix, count = ARGV[1], tonumber(ARGV[2])
-local starts, at = {}, 3
+local prefix, count = run, tonumber(ARGV[1])
+local starts, at = {}, 2
 for i = 1, count do
   starts[i] = at
   local field_count = tonumber(ARGV[at + 3])
@@ -244,6 +245,7 @@ for i = 1, count do
   local expires = math.floor(now + retention)
   run = prefix .. cluster_id
   local field_count = tonumber(ARGV[start + 3])
+  redis.call('DEL', run .. '/verdicts')
   redis.call('HSET', run, 'registration', ARGV[start + 1], 'phase', 'registered', 'registered', now, 'position', '0-0',
     'expires', expires, unpack(ARGV, start + 4, start + 3 + field_count))
   local first = start + 5 + field_count

@@ -24,7 +24,7 @@ def _write_results(connect: t.Callable[[], Coordinator], options: Options, check
     plan = options["plan"]
     folder = Path(options["dest"], plan["submission_id"])
     coordinator = connect()
-    states = [(coordinator.info(run["cluster_id"]), coordinator.events(run["cluster_id"])) for run in plan["runs"]]
+    states = [(run, coordinator.info(run["cluster_id"]), coordinator.events(run["cluster_id"])) for run in plan["runs"]]
     summary = _summary.summarize(states)
     _summary.add_metrics(summary, lambda run, node, script: _metrics.read_metrics(_folder(folder, run, node, script)))
     if not check_mode:
@@ -39,6 +39,7 @@ def _write_results(connect: t.Callable[[], Coordinator], options: Options, check
         "summary": summary,
         "folder": str(folder.absolute()),
         "table": _summary_table.text_table(summary),
+        "last_words": _summary_table.last_words(summary),
         "verdict": _summary_table.verdict(summary),
     }
 
@@ -48,7 +49,7 @@ def _folder(results: Path, run: t.Mapping[str, t.Any], node: str, script: t.Mapp
 
 
 def _write_files(folder: Path, plan: t.Mapping[str, t.Any], states: t.Sequence[t.Any], summary: Result) -> None:
-    for run, (_info, events) in zip(plan["runs"], states):
+    for run, _info, events in states:
         of_run = folder / "runs" / str(run["number"])
         of_run.mkdir(parents=True, exist_ok=True)
         _write_yaml(of_run / "job.yaml", {key: run[key] for key in ("cluster_id", "cluster", "params", "roles")})

