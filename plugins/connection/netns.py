@@ -53,6 +53,7 @@ all:
 """
 
 import os
+import signal
 import subprocess
 import typing as t
 
@@ -139,6 +140,12 @@ class Connection(ConnectionBase):
         done = subprocess.run(
             command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "check": False, **options}
         )
-        if done.returncode and not lab.reachable(self._node):
+        if done.returncode and self._lost(lab, done.returncode):
             raise AnsibleConnectionFailure(f"node {self._node} of the virtual lab {lab.settings.name} was lost")
         return done.returncode, done.stdout, done.stderr
+
+    def _lost(self, lab: LabState, returncode: int) -> bool:
+        # The end of a machine kills its processes before its own process 1 is gone.
+        if returncode == -signal.SIGKILL:
+            lab.machines[self._node].ended(within=1.0)
+        return not lab.reachable(self._node)

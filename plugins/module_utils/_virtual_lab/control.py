@@ -14,7 +14,6 @@ import inspect
 import ipaddress
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -36,8 +35,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     state_homes,
 )
 
-# The starter has its own, shorter limit; this one is for a starter that does not even get that far.
-STARTER_TIMEOUT = 90
 END_TIMEOUT = 30
 
 PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "sshd": "openssh-server", "ssh-keygen": "openssh-client"}
@@ -206,6 +203,8 @@ def _difference(present: LabSettings, wanted: LabSettings) -> str:
 
 def _start(settings: LabSettings) -> LabState:
     folder = os.path.join(make_state_home(), settings.name)
+    # What a call that was killed half way has left.
+    shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(os.path.join(folder, "cut"), mode=0o700)
     privileged = is_privileged()
     try:
@@ -213,16 +212,16 @@ def _start(settings: LabSettings) -> LabState:
         # Inside Ansible's archive of a module there is no file to run.
         _write(program, inspect.getsource(machines_program))
         _write(config, json.dumps(_start_config(settings, folder, privileged)), mode=0o600)
-        answer = _run_starter([settings.python, "-I", "-S", program, config])
-        state = LabState(
-            folder=folder,
-            settings=settings,
-            user_namespace=not privileged,
-            switch=Process.of(answer["switch"]),
-            machines={node.name: Process.of(answer["nodes"][node.name]) for node in settings.nodes},
-        )
-        os.unlink(config)
-        state.write()
+        with _starter([settings.python, "-I", "-S", program, config]) as answer:
+            state = LabState(
+                folder=folder,
+                settings=settings,
+                user_namespace=not privileged,
+                switch=Process.of(answer["switch"]),
+                machines={node.name: Process.of(answer["nodes"][node.name]) for node in settings.nodes},
+            )
+            os.unlink(config)
+            state.write()
     except BaseException:
         shutil.rmtree(folder)
         raise
@@ -247,24 +246,27 @@ def _start_config(settings: LabSettings, folder: str, privileged: bool) -> dict[
     }
 
 
-def _run_starter(command: list[str]) -> dict[str, t.Any]:
-    starter = subprocess.run(
+@contextlib.contextmanager
+def _starter(command: list[str]) -> t.Iterator[dict[str, t.Any]]:
+    """Run the starter. The lab that it announces is kept when the block ends well, and gone otherwise."""
+    with subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=STARTER_TIMEOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={"PATH": MACHINE_PATH, "LANG": "C.UTF-8"},
-        check=False,
-    )
-    try:
-        answer = json.loads(starter.stdout)
-    except ValueError as error:
-        raise NodeError(
-            f"the virtual lab did not come up: {starter.stderr.decode(errors='replace').strip()}"
-        ) from error
-    if "error" in answer:
-        raise NodeError(f"the virtual lab did not come up: {answer['error']}")
-    return answer
+    ) as starter:
+        assert starter.stdin and starter.stdout and starter.stderr
+        answer = starter.stdout.readline()
+        if not answer:
+            raise NodeError(
+                f"the virtual lab did not come up: {starter.stderr.read().decode(errors='replace').strip()}"
+            )
+        message = json.loads(answer)
+        if "error" in message:
+            raise NodeError(f"the virtual lab did not come up: {message['error']}")
+        yield message
+        starter.stdin.write(b"keep\n")
 
 
 # ---------------------------------------------------------------- ssh
@@ -396,18 +398,11 @@ def _end(state: LabState) -> None:
 
 
 def _kill(process: Process) -> None:
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        # Only now is it certain that the pid cannot pass to another process.
-        if process.alive():
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            if not select.select([descriptor], [], [], END_TIMEOUT)[0]:
-                raise NodeError(f"process {process.pid} of the virtual lab did not end within {END_TIMEOUT} seconds")
-    finally:
-        os.close(descriptor)
+    if not process.kill(within=END_TIMEOUT):
+        raise NodeError(
+            f"process {process.pid} of the virtual lab has not ended within {END_TIMEOUT} seconds after it was killed: "
+            "it waits for a stopped process that has entered the lab"
+        )
 
 
 @contextlib.contextmanager

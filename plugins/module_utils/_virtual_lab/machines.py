@@ -6,7 +6,7 @@
 
 """The processes of a virtual lab. A program of its own: standard library only, run as C(python3 machines.py CONFIG).
 
-    starter          in the namespaces of whoever calls; answers on stdout when every machine is up, then ends
+    starter          in the namespaces of whoever calls; tells on stdout when every machine is up, ends when told to
       switch         process 1 of an outer pid namespace; its network namespace holds the bridges
         machine ...  process 1 of a machine's own pid, network, mount, host name and IPC namespaces
 
@@ -149,7 +149,7 @@ def ip_batch(lines: t.Sequence[str]) -> None:
 # ---------------------------------------------------------------- starter
 
 
-def start(config: Config) -> Message:
+def start(config: Config) -> None:
     to_starter, to_switch = Mailbox(), Mailbox()
     child = os.fork()
     if child == 0:
@@ -169,12 +169,20 @@ def start(config: Config) -> Message:
         while True:
             message, pid = to_starter.receive()
             if "up" in message:
-                return {"switch": switch, "nodes": nodes}
+                break
             nodes[message["node"]] = pid
+        hand_over({"switch": switch, "nodes": nodes})
     except BaseException:
         if switch:
             os.kill(switch, signal.SIGKILL)
         raise
+
+
+def hand_over(answer: Message) -> None:
+    """Nobody could find a lab that the caller did not live to write down, so it lives only once that is done."""
+    print(json.dumps(answer), flush=True)
+    if not sys.stdin.readline():
+        raise StartError("the lab was not wanted any more")
 
 
 def connect_controller(config: Config, switch: int) -> None:
@@ -509,10 +517,9 @@ def main() -> int:
     with open(sys.argv[1], encoding="utf-8") as file:
         config = json.load(file)
     try:
-        answer = start(config)
+        start(config)
     except (StartError, OSError) as error:
-        answer = {"error": str(error)}
-    print(json.dumps(answer))
+        print(json.dumps({"error": str(error)}))
     return 0
 
 

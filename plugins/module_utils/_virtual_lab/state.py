@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import stat
 import tempfile
 import typing as t
@@ -41,8 +43,38 @@ class Process:
     def alive(self) -> bool:
         return self.boot == _boot_id() and _start_time(self.pid) == self.start_time
 
+    def ended(self, *, within: float) -> bool:
+        """Wait for the end of the process."""
+        return self._with_descriptor(lambda descriptor: _poll(descriptor, within))
+
+    def kill(self, *, within: float) -> bool:
+        """End the process; False if it has not ended in time."""
+
+        def kill_and_wait(descriptor: int) -> bool:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            return _poll(descriptor, within)
+
+        return self._with_descriptor(kill_and_wait)
+
+    def _with_descriptor(self, action: t.Callable[[int], bool]) -> bool:
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            # Only now is it certain that the pid cannot pass to another process.
+            return action(descriptor) if self.alive() else True
+        finally:
+            os.close(descriptor)
+
     def as_list(self) -> list[t.Any]:
         return [self.pid, self.start_time, self.boot]
+
+
+def _poll(descriptor: int, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def _start_time(pid: int) -> int | None:
@@ -112,7 +144,9 @@ class LabState:
         own_session = []
         if stream:
             environment[STREAM_MARK] = "1"
-            own_session = ["setsid", "--wait"]
+            # Its own session is what set_management() stops. nsenter must not be the parent of what is stopped: it would
+            # stop itself, and with it the end of the lab, which waits until nsenter has collected its child.
+            own_session = ["setsid", "--fork", "--wait"]
         return [
             *self.enter(process, namespaces=("mount", "uts", "ipc", "net", "pid")),
             *("env", "--ignore-environment", "--chdir=/root"),
