@@ -29,7 +29,7 @@ def inventory(folder: Path, source: str, *, cluster: str = CLUSTER) -> subproces
     (folder / "cluster" / "rack").write_text(cluster)
     (folder / "lab.cluster.yml").write_text(f"plugin: lab.multidevice.cluster\n{source}\n")
     return subprocess.run(
-        [sys.executable, "-m", "ansible", "inventory", "-i", "lab.cluster.yml", "--list", "--export"],
+        [sys.executable, "-m", "ansible.cli.inventory", "-i", "lab.cluster.yml", "--list", "--export"],
         cwd=folder,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},

@@ -8,10 +8,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("yaml")
-pytest.importorskip("netaddr")
-
 from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import (
     SAMPLES,
     SUBMISSION,
