@@ -15,7 +15,7 @@ def plan_lines(plan: dict[str, t.Any]) -> list[str]:
         params = _assignments(run["params"])
         lines.append(f"run {run['number']} on {run['cluster']}" + (f": {params}" if params else ""))
         for node in run["nodes"]:
-            links = ", ".join(f"{mac} {ip}" for mac, ip in zip(node["direct_macs"], node["direct_ips"]))
+            links = ", ".join(f"{mac} {ip}" for mac, ip in zip(node["direct_macs"], node["direct_ips"], strict=True))
             lines.append(f"  {node['node']}: {' '.join(node['roles'])}" + (f", {links}" if links else ""))
             for script in node["scripts"]:
                 lines.append(f"    {script['kind']} {_script(script)}")
