@@ -20,7 +20,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tre
 from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
 from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._stream import stream_command
+from ansible_collections.lab.multidevice.plugins.plugin_utils._stream import stream_commands
 
 Result = dict[str, t.Any]
 COLLECT_TIMEOUT = 300.0
@@ -67,7 +67,7 @@ class ActionModule(NodeAction):
             job_id=options["job_id"],
             cluster_id=options["cluster_id"],
             node=variables["inventory_hostname"],
-            argv=stream_command(self._connection, command),
+            commands=stream_commands(self._connection, command),
             token=token,
             lease=options["lease"],
             grace=options["grace"],
@@ -125,14 +125,23 @@ class ActionModule(NodeAction):
             raise NodeError(f"the results cannot be unpacked into {dest}: {error}") from error
         finally:
             os.unlink(name)
-        return {"changed": True, **answer}
+        result = {"changed": True, **answer}
+        if answer["notes"]:
+            result["warnings"] = [f"{variables['inventory_hostname']}: {note}" for note in answer["notes"]]
+        return result
 
     def _absent(self, options: Result, variables: Result) -> Result:
         if not self._task.check_mode and relay.call("attached", job_id=options["job_id"])["attached"]:
             try:
-                return relay.call("detach", job_id=options["job_id"], keep_trees=options["keep_trees"])
+                ended = relay.call("detach", job_id=options["job_id"], keep_trees=options["keep_trees"])
             except MultideviceError as error:
                 self._display.vvv(f"the supervisor did not end by itself: {error}")
+            else:
+                if ended["lost"]:
+                    # Over a line that is dead, Ansible would wait for many minutes.
+                    raise NodeError(ended["lost"])
+                if ended["changed"]:
+                    return {"changed": True}
         return self._on_the_node(options, variables)
 
     def _request(self, options: Result, request: Result) -> Result:

@@ -23,10 +23,14 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "armed": {"type": "bool", "default": False},
     "env": {"type": "dict", "default": {}},
     "cpu_shares": {"type": "dict", "default": {}},
-    "hosts": {"type": "list", "elements": "dict", "options": {
-        "address": {"type": "str", "required": True},
-        "names": {"type": "list", "elements": "str", "required": True},
-    }},
+    "hosts": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "address": {"type": "str", "required": True},
+            "names": {"type": "list", "elements": "str", "required": True},
+        },
+    },
     "script_roots": {"type": "list", "elements": "path", "default": []},
     "slice": {"type": "float", "default": 10.0},
     "grace": {"type": "float", "default": 1.0},

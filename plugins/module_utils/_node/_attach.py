@@ -11,27 +11,34 @@ import selectors
 import socket
 import sys
 
+# What the relay takes as: there is no supervisor any more.
+NOBODY_THERE = 3
+
 
 def bridge(path: str) -> None:
     """Join standard input and output with a unix socket until either end closes."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(path)
+    try:
+        connection.connect(path)
+    except OSError as error:
+        print(f"nobody serves {path}: {error.strerror}", file=sys.stderr)
+        sys.exit(NOBODY_THERE)
     selector = selectors.DefaultSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(connection, selectors.EVENT_READ)
-    while True:
-        for key, _mask in selector.select():
-            if key.fileobj == 0:
-                data = os.read(0, 262144)
-                connection.sendall(data)
-            else:
-                data = connection.recv(262144)
-                _write_all(1, data)
-            if not data:
-                return
+    try:
+        while True:
+            for key, _mask in selector.select():
+                data = os.read(key.fd, 262144)
+                if not data:
+                    return
+                write_all(connection.fileno() if key.fd == 0 else 1, data)
+    except OSError:
+        # One of the ends has gone.
+        return
 
 
-def _write_all(number: int, data: bytes) -> None:
+def write_all(number: int, data: bytes) -> None:
     while data:
         data = data[os.write(number, data) :]
 

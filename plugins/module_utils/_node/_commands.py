@@ -61,7 +61,9 @@ def _question(command: str, arguments: t.Sequence[str]) -> Question:
 
 def _name(text: str) -> str:
     if not KEY.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name: letters, digits, '.', '_' and '-' are right, 100 at most")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name: letters, digits, '.', '_' and '-' are right, 100 at most"
+        )
     return text
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import tarfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
 
     The folder can be passed through but not listed by others, so that the login user reaches the socket in it.
 
-    :raises NodeError: the base belongs to somebody else, or the name is no name for a folder.
+    :raises NodeError: the base belongs to somebody else or lets nothing run, or the name is no name for a folder.
     """
     if not JOB_ID.fullmatch(job_id):
         raise NodeError(f"job_id {job_id!r} cannot name a folder: letters, digits, '.', '_' and '-' are right")
@@ -47,10 +48,14 @@ def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
             # The last of the other runs has just removed the base.
             if not tries_left:
                 raise
-    folder.chmod(0o711)
-    for part in (results(folder), tmp(folder), commands(folder)):
-        part.mkdir(mode=0o755 if part == commands(folder) else 0o700)
-    _write_private(folder / "config.json", json.dumps(config))
+    try:
+        folder.chmod(0o711)
+        for part in (results(folder), tmp(folder), commands(folder)):
+            part.mkdir(mode=0o755 if part == commands(folder) else 0o700)
+        _write_private(folder / "config.json", json.dumps(config))
+    except OSError:
+        remove(folder)
+        raise
     return folder
 
 
@@ -58,6 +63,8 @@ def _check_base(base: Path) -> None:
     status = os.lstat(base)
     if not base.is_dir() or base.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise NodeError(f"{base} must be a folder that user {os.getuid()} owns and nobody else can write to")
+    if os.statvfs(base).f_flag & os.ST_NOEXEC:
+        raise NodeError(f"no program can be run from {base}, which is mounted noexec: set node_dir to another folder")
 
 
 def take_config(folder: Path) -> dict[str, t.Any]:
@@ -93,11 +100,6 @@ def results(folder: Path) -> Path:
     return folder / "results"
 
 
-def archive(folder: Path) -> Path:
-    """The packed results."""
-    return folder / "results.tar.gz"
-
-
 def tmp(folder: Path) -> Path:
     """``TMP`` of all scripts of the node."""
     return folder / "tmp"
@@ -114,6 +116,39 @@ def locked(base: Path) -> t.Iterator[None]:
         os.close(handle)
 
 
+def hold(folder: Path) -> int:
+    """Mark a run's folder as somebody's, for as long as the returned descriptor is open in any process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
+
+
+def wait_released(folder: Path, timeout: float) -> bool:
+    """Wait until nobody holds a run's folder, or it is gone."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+        finally:
+            os.close(handle)
+        time.sleep(0.02)
+
+
+def runs(base: Path) -> list[Path]:
+    """The folders of all runs below a base."""
+    with contextlib.suppress(FileNotFoundError):
+        return [folder for folder in base.iterdir() if folder != trees(base)]
+    return []
+
+
 def remove(folder: Path) -> bool:
     """Remove a run's folder, and the base when this was its last run. Tells whether it is gone."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -122,9 +157,14 @@ def remove(folder: Path) -> bool:
     return not folder.exists()
 
 
+def trees(base: Path) -> Path:
+    """Where the script trees of all runs lie."""
+    return base / "trees"
+
+
 def tree(folder: Path, checksum: str) -> Path:
     """Where a script tree lies, shared by the runs that use it."""
-    return folder.parent / "trees" / f"{int(checksum, 16):064x}"
+    return trees(folder.parent) / f"{int(checksum, 16):064x}"
 
 
 def use_tree(folder: Path, checksum: str) -> None:
@@ -137,34 +177,38 @@ def use_tree(folder: Path, checksum: str) -> None:
 
 def release_trees(folder: Path, *, keep: bool) -> None:
     """Give up this run's trees; those that no run uses are removed, unless the next run is to find them."""
-    trees = folder.parent / "trees"
-    if not trees.is_dir():
+    shared = trees(folder.parent)
+    if not shared.is_dir():
         return
     with locked(folder.parent):
-        for users in trees.glob("*.users"):
+        for part in shared.glob(f"*.{folder.name}"):
+            shutil.rmtree(part, ignore_errors=True)
+        for users in shared.glob("*.users"):
             with contextlib.suppress(FileNotFoundError):
                 (users / folder.name).unlink()
             if not keep and not any(users.iterdir()):
-                shutil.rmtree(trees / users.name[: -len(".users")], ignore_errors=True)
+                shutil.rmtree(shared / users.name[: -len(".users")], ignore_errors=True)
                 users.rmdir()
         with contextlib.suppress(OSError):
-            trees.rmdir()
+            shared.rmdir()
 
 
 def unpack_tree(folder: Path, archive_file: Path, checksum: str) -> Path:
     """Unpack a script tree that the controller packed; two runs may do it at once."""
     path = tree(folder, checksum)
     fresh = path.with_name(f"{path.name}.{folder.name}")
-    with tarfile.open(archive_file) as packed:
-        if hasattr(tarfile, "data_filter"):
-            packed.extractall(fresh, filter="tar")
-        else:
-            packed.extractall(fresh)
-    with locked(folder.parent):
-        if path.is_dir():
-            shutil.rmtree(fresh)
-        else:
-            fresh.rename(path)
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        with tarfile.open(archive_file) as packed:
+            if hasattr(tarfile, "data_filter"):
+                packed.extractall(fresh, filter="tar")
+            else:
+                packed.extractall(fresh)
+        with locked(folder.parent):
+            if not path.is_dir():
+                fresh.rename(path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return path
 
 

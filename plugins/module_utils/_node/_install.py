@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import shutil
 import signal
 import socket
 import struct
@@ -26,10 +25,13 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import (
     _processes,
     _script,
     _supervisor,
+    _undo,
 )
 
 OURS = "ansible_collections.lab.multidevice.plugins.module_utils."
 START_TIMEOUT = 15.0
+# A run of this age, in seconds, that nobody serves is not one that is being installed.
+YOUNG = 120.0
 END_TIMEOUT = 15.0
 
 
@@ -41,17 +43,27 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
     folder = base / job_id
     if answers(folder):
         return folder, False
-    clean(folder, job_id=job_id, hosts=Path(config["hosts_file"]))
-    folder = _folders.create(base, job_id, {"job_id": job_id, **config})
-    for part in _needed_by(_supervisor):
-        _write_part(_folders.library(folder), part)
-    for name in _commands.NAMES:
-        _write_command(_folders.commands(folder) / name)
+    clean(folder)
+    _clean_abandoned(base)
+    _folders.create(base, job_id, config)
+    try:
+        for part in _needed_by(_supervisor):
+            _write_part(_folders.library(folder), part)
+        for name in _commands.NAMES:
+            _write_command(_folders.commands(folder) / name)
+        _start(folder)
+    except (NodeError, OSError) as error:
+        _folders.remove(folder)
+        raise NodeError(f"the supervisor does not start in {folder}: {error}{_script.full_disk_note(base)}") from error
+    return folder, True
+
+
+def _start(folder: Path) -> None:
     with open(_folders.log(folder), "wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(_program(folder, _supervisor)), str(folder)],
             cwd="/",
-            env={**_environment(), "PYTHONPATH": str(_folders.library(folder))},
+            env={**_script.base_environment("", Path("/usr/bin")), "PYTHONPATH": str(_folders.library(folder))},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -62,13 +74,10 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
         if process.poll() is not None or time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            text = _script.read_tail(_folders.log(folder))
-            shutil.rmtree(folder, ignore_errors=True)
-            raise NodeError(f"the supervisor does not start in {folder} with {sys.executable}: {text}")
+            raise NodeError(f"{sys.executable} said {_script.read_tail(_folders.log(folder))!r}")
         time.sleep(0.01)
     # It is to outlive this process; Popen would warn otherwise.
     process.returncode = 0
-    return folder, True
 
 
 def attach_command(folder: Path) -> list[str]:
@@ -91,21 +100,32 @@ def answers(folder: Path) -> bool:
     return True
 
 
-def clean(folder: Path, *, job_id: str, hosts: Path) -> bool:
-    """End and undo whatever a run without a living supervisor has left on this machine. Tells whether there was any."""
+def clean(folder: Path) -> bool:
+    """End and undo whatever a run has left on this machine, whoever drives it. Tells whether there was any."""
     if not folder.is_dir():
         return False
     _end_supervisor(folder)
-    left = _processes.kill_all(lambda: _processes.marked(_processes.JOB_VARIABLE, job_id), grace=1.0)
+    left = _processes.kill_all(lambda: _processes.marked(_processes.JOB_VARIABLE, folder.name), grace=1.0)
     notes = [f"process {pid} cannot be ended" for pid in left]
-    notes += _supervisor.undo(folder, job_id=job_id, hosts=hosts)
+    if not _folders.wait_released(folder, END_TIMEOUT):
+        notes.append(f"a process of the run in {folder} does not end")
+    notes += _undo.undo(folder)
     if notes:
         raise NodeError("; ".join(notes))
     return True
 
 
+def _clean_abandoned(base: Path) -> None:
+    """Undo other runs that nobody serves: their machine was switched off, or everything of them was killed."""
+    for folder in _folders.runs(base):
+        with contextlib.suppress(FileNotFoundError, NodeError):
+            young = time.time() - folder.stat().st_mtime < YOUNG
+            if not young and not answers(folder) and _folders.wait_released(folder, 0):
+                clean(folder)
+
+
 def _end_supervisor(folder: Path) -> None:
-    """Have a living supervisor clean up and end, whoever drives it."""
+    """Have a living supervisor clean up and end."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         try:
             connection.connect(str(_folders.socket(folder)))
@@ -117,10 +137,6 @@ def _end_supervisor(folder: Path) -> None:
     while _processes.is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     _processes.send_signal([pid], signal.SIGKILL)
-
-
-def _environment() -> dict[str, str]:
-    return _script.base_environment("", Path("/usr/bin"))
 
 
 def _program(folder: Path, part: t.Any) -> Path:

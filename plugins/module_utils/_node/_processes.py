@@ -14,21 +14,21 @@ import typing as t
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+LIBC = ctypes.CDLL(None, use_errno=True)
 JOB_VARIABLE = "MULTIDEVICE_JOB"
 SCRIPT_VARIABLE = "MULTIDEVICE_SCRIPT"
 
 
 def become_subreaper() -> None:
     """Keep every descendant as a child of this process, those that fork away as daemons included (prctl(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies. For use between fork and exec."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def start_time(pid: int) -> int | None:
@@ -41,6 +41,38 @@ def is_alive(pid: int) -> bool:
     """Whether the process exists and is not a zombie."""
     fields = _stat_fields(pid)
     return fields is not None and fields[0] not in ("Z", "X")
+
+
+def has_children() -> bool:
+    """Whether this process has a child, dead or alive. A subreaper without children has no descendants."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def reap() -> t.Iterator[tuple[int, int]]:
+    """Each child that has ended, with its exit code; the negative number of the signal that ended it."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+
+
+def end_descendants(*, grace: float) -> list[int]:
+    """TERM, and after a grace KILL, all that descends from this process, which is a subreaper; ``kill_all`` says more."""
+
+    def find() -> list[int]:
+        for _ended in reap():
+            pass
+        return descendants(os.getpid()) if has_children() else []
+
+    return kill_all(find, grace=grace)
 
 
 def descendants(root: int) -> list[int]:

@@ -10,16 +10,16 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import time
 import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
 
 TAIL_BYTES = 4096
 TAIL_LINES = 20
-LISTEN = "0A"
+ALMOST_FULL = 1048576
 
 
 @dataclasses.dataclass
@@ -39,12 +39,15 @@ class Script:
     timeout: float | None = None
 
     pid: int | None = None
+    gate: int | None = None
+    since: float | None = None  # its start, by the clock that nobody sets
     state: str = "waiting"  # waiting, running, ready, ended
     exit_code: int | None = None
     started: float | None = None
     finished: float | None = None
     timed_out: bool = False
     stopped: bool = False
+    skipped: bool = False
     note: str | None = None
 
     @classmethod
@@ -57,6 +60,11 @@ class Script:
         """What ``result.json`` and the answers to the controller say of the script."""
         keys = ("id", "name", "kind", "state", "exit_code", "started", "finished", "timed_out", "stopped", "note")
         return {key: getattr(self, key) for key in keys}
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"daemon {self.name}" if self.kind == "daemon" else f"{self.kind} script {self.name}"
 
     def folder(self, results: Path) -> Path:
         """Its ``RESULT_ROOT``, which holds its output too."""
@@ -80,14 +88,17 @@ class Script:
 
 
 def read_tail(path: Path) -> str:
-    """The last lines of a file of any size and content, at most 20 lines and 4096 bytes."""
+    """The last lines of a file of any size and content, at most 20 lines and 4096 bytes, fit to be printed."""
     try:
         with open(path, "rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
             data = stream.read()
     except OSError:
         return ""
-    return "\n".join(data.decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:])
+    lines = data.decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+    return "\n".join(
+        "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in line) for line in lines
+    )
 
 
 def cpu_shares(shares: dict[str, float]) -> dict[str, str]:
@@ -107,25 +118,22 @@ def base_environment(job_id: str, commands: Path) -> dict[str, str]:
     return environment
 
 
-def start(script: Script, *, environment: dict[str, str], results: Path, trees: dict[str, str], tmp: Path) -> None:
-    """Start a script in its own session, with its output in files and nothing to read.
+def arm(script: Script, *, environment: dict[str, str], results: Path, trees: dict[str, str], tmp: Path) -> None:
+    """Get a script ready in a process of its own, with its output in files; ``release`` then runs it.
 
     :param environment: what all scripts of the node see.
     :param trees: folder on the controller → where its scripts are on this machine.
-    :raises OSError: when it cannot be started: no such file, not executable, no space left.
+    :raises OSError: there is no space left, or no process to be had.
     """
     folder = script.folder(results)
     folder.mkdir(parents=True, exist_ok=True)
     tmp.mkdir(exist_ok=True)
     root = trees.get(script.root or "", "")
-    path = environment["PATH"]
-    if root:
-        path = f"{path}:{root}/bin"
     variables = {
         **environment,
         **cpu_shares(script.cpu_shares),
         **script.env,
-        "PATH": path,
+        "PATH": f"{environment['PATH']}:{root}/bin" if root else environment["PATH"],
         "RESULT_ROOT": str(folder),
         "TMP": str(tmp),
         "LKP_SRC": root,
@@ -137,59 +145,28 @@ def start(script: Script, *, environment: dict[str, str], results: Path, trees: 
         program.chmod(0o700)
     else:
         program = Path(root) / (script.path or "")
-    script.started = time.time()
     with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
-        try:
-            process = _spawn([str(program), *script.args], variables, folder, out, err)
-        except OSError as error:
-            if error.errno != 8 or script.content is None and not program.is_file():
-                raise
-            # Without a first line that names its interpreter, a script is the shell's.
-            process = _spawn(["/bin/sh", str(program), *script.args], variables, folder, out, err)
-    script.pid = process.pid
-    script.state = "running"
-    # The supervisor reaps with waitpid itself; this keeps Popen from warning about a child it never waited for.
-    process.returncode = 0
+        script.pid, script.gate = spawn.fork_at_gate(
+            [str(program), *script.args], environment=variables, folder=folder, out=out.fileno(), err=err.fileno()
+        )
 
 
-def _spawn(argv: list[str], variables: dict[str, str], folder: Path, out: t.IO[bytes], err: t.IO[bytes]) -> t.Any:
-    return subprocess.Popen(
-        argv,
-        env=variables,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=err,
-        start_new_session=True,
-        preexec_fn=processes.die_with_parent,
-    )
+def release(script: Script) -> None:
+    """Run a script that is ready."""
+    assert script.gate is not None
+    spawn.open_gate(script.gate)
+    script.gate, script.started, script.since, script.state = None, time.time(), time.monotonic(), "running"
 
 
-def is_listening(port: int) -> bool:
-    """Whether any socket of this machine's network listens on a TCP port, or is bound to it with UDP (proc_net(5))."""
-    return any(
-        _has_port(f"/proc/self/net/{table}", port, listening=table.startswith("tcp"))
-        for table in ("tcp", "tcp6", "udp", "udp6")
-    )
+def was_skipped(script: Script, tmp: Path) -> bool:
+    """Whether a script has said that the condition it stands under does not hold on this machine."""
+    return (tmp / f"{script.id}.skipped").exists()
 
 
-def _has_port(table: str, port: int, *, listening: bool) -> bool:
-    try:
-        with open(table, encoding="ascii") as stream:
-            next(stream, None)
-            for line in stream:
-                fields = line.split()
-                if int(fields[1].rpartition(":")[2], 16) == port and (not listening or fields[3] == LISTEN):
-                    return True
-    except FileNotFoundError:
-        return False
-    return False
-
-
-def free_space_note(path: Path) -> str:
-    """A sentence about the free space of a file system, for errors that may come from a full disk."""
+def full_disk_note(path: Path) -> str:
+    """A sentence for messages when the file system is full, empty otherwise."""
     try:
         free = shutil.disk_usage(path).free
     except OSError:
         return ""
-    return f"{free // 1048576} MB are free in {path}"
+    return f" (the disk is full: {free // 1024} KB are free in {path})" if free < ALMOST_FULL else ""

@@ -14,10 +14,16 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import (
+    PINGS_PER_LEASE,
+    Message,
+    NodeLink,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._questions import Questions
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._start_skew import StartSkew
 
 WATCH_SLICE_MS = 1000
+LEASE_SHARE = 0.75
 LOG = logging.getLogger("multidevice.relay")
 
 T = t.TypeVar("T")
@@ -39,6 +45,8 @@ class RunKeeper:
         self.links: dict[str, NodeLink] = {}
         self.reason: Message | None = None
         self._ready = False
+        self._skew = StartSkew()
+        self._failures: set[asyncio.Task[None]] = set()
         self._questions = Questions(cluster_id, coordinator)
         self._events: asyncio.Queue[t.Callable[[], None]] = asyncio.Queue()
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=8, thread_name_prefix=cluster_id)
@@ -47,7 +55,7 @@ class RunKeeper:
     async def add(self, link: NodeLink) -> None:
         """Take a node in: from now on its lease is kept."""
         self.links[link.node] = link
-        await self._call(lambda: self.coordinator.renew(self.cluster_id, [link.node], self.lease))
+        await self._call(self.coordinator.renew, self.cluster_id, [link.node], LEASE_SHARE * self.lease)
         self.tell(link, "prepared")
         self.give_verdicts(link)
 
@@ -69,7 +77,7 @@ class RunKeeper:
     async def close(self) -> None:
         """Stop keeping the run, once all that was reported has been passed on."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._events.join(), 5)
+            await asyncio.wait_for(asyncio.gather(self._events.join(), *self._failures), 5)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -82,9 +90,15 @@ class RunKeeper:
         with contextlib.suppress(CoordinationError):
             await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
 
-    def tell(self, link: NodeLink, what: str) -> None:
-        """Put into the run's timeline what the controller knows of a node."""
-        self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, link.node, what))
+    def tell(self, link: NodeLink | None, what: str, data: Message | None = None) -> None:
+        """Put into the run's timeline what the controller knows of a node, or of the whole run."""
+        node = link.node if link else None
+        self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, node, what, data))
+
+    def take_gone(self, link: NodeLink) -> None:
+        """A supervisor was killed, or has cleaned up when its lease was over, before its part of the run was."""
+        if self.links.get(link.node) is link:
+            self._fail(link, {"node": link.node, "script": None, "exit_code": None, "text": link.loss})
 
     def take_event(self, link: NodeLink, event: Message) -> None:
         """Pass on what a node's supervisor says."""
@@ -94,25 +108,30 @@ class RunKeeper:
             return
         data = {key: value for key, value in event.items() if key not in ("seq", "event")}
         if what == "died" or (what == "phase" and event["state"] == "failed"):
-            reason = {
-                "node": link.node,
-                "script": event["script"],
-                "exit_code": event["exit_code"],
-                "text": event["text"],
-            }
-            self._events.put_nowait(lambda: self._report_failure(link, reason))
-        self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, link.node, what, data))
+            self._fail(link, {key: event[key] for key in ("script", "exit_code", "text")})
+        self.tell(link, what, data)
+        skew = self._skew.take_event(link, event, self.links.values())
+        if skew is not None:
+            self.tell(None, "start_skew", skew)
 
-    def _report_failure(self, link: NodeLink, reason: Message) -> None:
-        self.coordinator.report(link.job_id, "failed", reason)
+    def _fail(self, link: NodeLink, reason: Message) -> None:
+        """Ahead of everything else that is to be passed on: others are stopped by it."""
+        report = self._call(self.coordinator.report, link.job_id, "failed", {"node": link.node, **reason})
+        task = asyncio.create_task(self._try(report))
+        self._failures.add(task)
+        task.add_done_callback(self._failures.discard)
+
+    async def _try(self, work: t.Coroutine[t.Any, t.Any, t.Any]) -> None:
+        try:
+            await work
+        except CoordinationError as error:
+            LOG.error("%s: not passed on: %s", self.cluster_id, error)
 
     async def _pass_on(self) -> None:
         while True:
             work = await self._events.get()
             try:
-                await self._call(work)
-            except CoordinationError as error:
-                LOG.error("%s: not passed on: %s", self.cluster_id, error)
+                await self._try(self._call(work))
             finally:
                 self._events.task_done()
 
@@ -156,15 +175,18 @@ class RunKeeper:
             await link.note()
 
     async def _renew(self) -> None:
-        loop = asyncio.get_running_loop()
+        """Leases are promised from the moment a node was heard from, and a little shorter than the node's own, so that
+        the others have stopped when a node that is cut off cleans itself.
+        """
         while True:
-            await asyncio.sleep(self.lease / 3)
-            heard = [node for node, link in self.links.items() if loop.time() - link.heard < self.lease / 2]
-            if heard:
-                try:
-                    await self._call(lambda: self.coordinator.renew(self.cluster_id, heard, self.lease))
-                except CoordinationError as error:
-                    LOG.error("%s: leases not renewed: %s", self.cluster_id, error)
+            await asyncio.sleep(self.lease / PINGS_PER_LEASE)
+            left: dict[float, list[str]] = {}
+            for node, link in self.links.items():
+                left.setdefault(round(LEASE_SHARE * self.lease - link.silence, 1), []).append(node)
+            for seconds, nodes in left.items():
+                if seconds > 0:
+                    with contextlib.suppress(CoordinationError):
+                        await self._call(self.coordinator.renew, self.cluster_id, nodes, seconds)
 
     async def _call(self, function: t.Callable[..., T], *args: t.Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

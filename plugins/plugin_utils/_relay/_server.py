@@ -107,11 +107,12 @@ class Relay:
             job_id=request["job_id"],
             node=request["node"],
             cluster_id=request["cluster_id"],
-            argv=request["argv"],
+            commands=request["commands"],
             token=request["token"],
             lease=request["lease"],
             on_event=self._take_event,
             on_open=self._give_verdicts,
+            on_gone=self._take_gone,
         )
         self.links[link.job_id] = link
         try:
@@ -140,10 +141,12 @@ class Relay:
             return {"changed": False}
         with open(request["archive"], "rb") as stream:
             piece = stream.read(CHUNK)
+            offset = 0
             while piece:
                 following = stream.read(CHUNK)
                 data = base64.b64encode(piece).decode("ascii")
-                await link.request({"op": "put_tree", **which, "data": data, "last": not following})
+                await link.request({"op": "put_tree", **which, "offset": offset, "data": data, "last": not following})
+                offset += len(piece)
                 piece = following
         return {"changed": True}
 
@@ -164,22 +167,34 @@ class Relay:
     async def _op_collect(self, request: Message) -> Message:
         """Fetch a node's packed results into a file of the controller."""
         link = self._link(request)
-        packed = await link.request({"op": "collect", "limit": request["limit"]}, timeout=request["patience"])
+        status: Message = {}
         with open(request["archive"], "wb") as stream:
-            while stream.tell() < packed["size"]:
-                piece = await link.request({"op": "read", "offset": stream.tell()})
-                stream.write(base64.b64decode(piece["data"]))
-        return {"notes": packed["notes"], "scripts": packed["scripts"], "phases": packed["phases"]}
+            piece: Message = {"offset": None}
+            while piece["offset"] != stream.tell() or piece["data"]:
+                if piece["offset"] == stream.tell():
+                    stream.write(base64.b64decode(piece["data"]))
+                else:
+                    # The beginning, or the line broke and a piece was lost with it.
+                    status = await link.request({"op": "collect", "limit": request["limit"]})
+                    stream.seek(0)
+                    stream.truncate()
+                piece = await link.request({"op": "read"}, timeout=request["patience"])
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None and piece["notes"]:
+            keeper.tell(link, "collected", {"notes": piece["notes"]})
+        return {"notes": piece["notes"], "scripts": status["scripts"], "phases": status["phases"]}
 
     async def _op_detach(self, request: Message) -> Message:
-        """End a node's supervisor, which cleans the node, and hang up."""
+        """End a node's supervisor, which cleans the node, and hang up. ``lost``: it cannot be reached any more."""
         link = self._link(request)
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None:
             await keeper.release(link)
         try:
             ended = {"op": "end", "keep_trees": request["keep_trees"]}
-            return {"changed": (await link.request(ended, timeout=END_TIMEOUT))["changed"]}
+            return {"changed": (await link.request(ended, timeout=END_TIMEOUT))["changed"], "lost": None}
+        except NodeError as error:
+            return {"changed": False, "lost": None if link.is_gone else str(error)}
         finally:
             await self._forget(link)
 
@@ -200,6 +215,11 @@ class Relay:
         if keeper is not None:
             keeper.give_verdicts(link)
 
+    def _take_gone(self, link: NodeLink) -> None:
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None:
+            keeper.take_gone(link)
+
     @staticmethod
     def _outcome(link: NodeLink, phase: str) -> Message | None:
         event = link.phases.get(phase)
@@ -209,6 +229,8 @@ class Relay:
             return {"answer": state, **{key: event[key] for key in keys}}
         if link.aborted is not None:
             return {"answer": "abort", **link.aborted}
+        if link.loss:
+            return {"answer": "failed", "script": None, "exit_code": None, "text": link.loss, "tail": ""}
         return None
 
     async def _keeper(self, request: Message) -> RunKeeper | None:

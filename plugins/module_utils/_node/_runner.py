@@ -1,0 +1,335 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _readiness as readiness
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._node._script import Script
+
+# A phase is a list of scripts that run in order: `daemon` (setup scripts, then daemons), `test` (monitors, then tests).
+IDLE, ARMED, RUNNING, FINISHED, FAILED, STOPPED = "idle", "armed", "running", "finished", "failed", "stopped"
+TIMEOUT_GRACE = 1.0
+KILL_AGAIN = 0.05
+
+
+class Phase:
+    """A list of scripts that run one after another, and how far it has come."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = IDLE
+        self.scripts: list[Script] = []
+        self.position = 0
+        self.failed_script: str | None = None
+        self.text: str | None = None
+
+    @property
+    def current(self) -> Script | None:
+        """The script that the phase waits for."""
+        return self.scripts[self.position] if self.position < len(self.scripts) else None
+
+
+class Runner:
+    """Takes the scripts of a node job through their phases. Nothing in it waits.
+
+    :param tell: called with the name and the data of each event.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], tell: t.Callable[..., None]) -> None:
+        self.environment = environment
+        self.trees: dict[str, str] = {}
+        self._results = folders.results(folder)
+        self._tmp = folders.tmp(folder)
+        self._tell = tell
+        self._phases = {name: Phase(name) for name in ("daemon", "test")}
+        self._by_pid: dict[int, Script] = {}
+        self._forked: dict[str, tuple[Script, set[int]]] = {}
+        self._readiness: readiness.Readiness | None = None
+        self._timed_out: dict[str, tuple[Script, float]] = {}
+        self._stop_since: float | None = None
+        self._kill_at: float | None = None
+
+    # What the controller asks for
+
+    def start(self, phase_name: str, plans: list[dict[str, t.Any]], *, armed: bool) -> bool:
+        """Run scripts in order; ``armed``: get them ready, and wait for ``go``. False when the phase was begun before."""
+        phase = self._phases[phase_name]
+        if phase.state != IDLE:
+            return False
+        phase.scripts = [Script.from_plan(plan) for plan in plans]
+        phase.state = ARMED if armed else RUNNING
+        for script in phase.scripts if armed else ():
+            # The first test goes with its monitors; those behind it are made ready when it is their turn.
+            if not self._arm(phase, script) or script.kind != "monitor":
+                break
+        self._advance(phase)
+        return True
+
+    def go(self, phase_name: str) -> bool:
+        """Start a phase that is armed; this is all that lies between the word to go and the tests."""
+        phase = self._phases[phase_name]
+        if phase.state != ARMED:
+            return False
+        ready = [script for script in phase.scripts if script.gate is not None]
+        for script in ready:
+            scripts.release(script)
+        phase.state = RUNNING
+        for script in ready:
+            self._tell_of(script)
+        self._advance(phase)
+        return True
+
+    def stop(self, grace: float) -> None:
+        """TERM to everything; KILL after ``grace`` seconds. ``is_idle`` tells when all has ended."""
+        if self._stop_since is None:
+            self._stop_since = time.monotonic()
+            self._kill_at = self._stop_since + grace
+        for phase in self._phases.values():
+            if phase.state in (IDLE, ARMED, RUNNING):
+                phase.state = STOPPED
+        for script in self._by_pid.values():
+            script.stopped = True
+        self._forked.clear()
+        self._readiness = None
+        processes.send_signal(processes.descendants(os.getpid()), signal.SIGTERM)
+
+    @property
+    def stopping_for(self) -> float:
+        """Seconds since the first ``stop``."""
+        return 0.0 if self._stop_since is None else time.monotonic() - self._stop_since
+
+    @staticmethod
+    def is_idle() -> bool:
+        """Whether no process is left of all that was ever started."""
+        return not processes.has_children()
+
+    def write_records(self) -> None:
+        """Bring each script's ``result.json`` up to date."""
+        for script in self._scripts():
+            if script.started is not None:
+                script.write_record(self._results)
+
+    def status(self) -> dict[str, t.Any]:
+        """How far phases and scripts have come."""
+        return {
+            "phases": {
+                name: {"state": phase.state, "script": phase.failed_script, "text": phase.text}
+                for name, phase in self._phases.items()
+            },
+            "scripts": [script.record() for script in self._scripts()],
+        }
+
+    # What happens by itself
+
+    def turn(self) -> None:
+        """Take note of what has ended and of the time, and go on with what can go on."""
+        for pid, code in processes.reap():
+            script = self._by_pid.pop(pid, None)
+            if script is not None:
+                self._ended(script, code)
+            elif self._readiness is None or not self._readiness.take_end(pid, code):
+                self._check_forked_daemons(pid, code)
+        self._check_times()
+        for phase in self._phases.values():
+            self._advance(phase)
+
+    def pause(self) -> float | None:
+        """Seconds until the next ``turn`` is due, unless a child ends before; None when only that matters."""
+        now = time.monotonic()
+        waits = [readiness.INTERVAL] if self._readiness is not None else []
+        for script in self._by_pid.values():
+            if self._is_timed(script):
+                waits.append((script.since or now) + (script.timeout or 0) - now + 0.01)
+        waits += [kill_at - now for _script, kill_at in self._timed_out.values()]
+        if self._kill_at is not None:
+            waits.append(self._kill_at - now)
+        return max(0.0, min(waits)) if waits else None
+
+    def _scripts(self) -> list[Script]:
+        return [script for phase in self._phases.values() for script in phase.scripts]
+
+    def _advance(self, phase: Phase) -> None:
+        while phase.state == RUNNING:
+            script = phase.current
+            if script is None:
+                self._end_phase(phase, FINISHED)
+                return
+            if script.pid is None:
+                if not self._arm(phase, script):
+                    return
+                scripts.release(script)
+                self._tell_of(script)
+            if not self._has_passed(phase, script):
+                return
+            phase.position += 1
+
+    def _arm(self, phase: Phase, script: Script) -> bool:
+        try:
+            scripts.arm(script, environment=self.environment, results=self._results, trees=self.trees, tmp=self._tmp)
+        except OSError as error:
+            script.state, script.finished, script.exit_code = "ended", time.time(), 126
+            script.note = f"could not be started: {error.strerror or error}"
+            script.write_record(self._results)
+            self._tell_of(script)
+            self._end_phase(phase, FAILED, script, f"{script.title} {script.note}")
+            return False
+        assert script.pid is not None
+        self._by_pid[script.pid] = script
+        return True
+
+    def _has_passed(self, phase: Phase, script: Script) -> bool:
+        if script.kind == "monitor":
+            return True
+        if script.state == "ended" and not self._has_succeeded(phase, script):
+            return False
+        if script.kind != "daemon":
+            return script.state == "ended"
+        return self._is_ready(phase, script)
+
+    def _has_succeeded(self, phase: Phase, script: Script) -> bool:
+        if script.exit_code == 0 and not script.timed_out:
+            return True
+        if script.timed_out:
+            how = f"timed out after {script.timeout:g} s"
+        elif script.exit_code is not None and script.exit_code < 0:
+            how = f"was ended by signal {-script.exit_code}"
+        else:
+            how = f"ended with exit code {script.exit_code}"
+        self._readiness = None
+        self._end_phase(phase, FAILED, script, f"{script.title} {how}")
+        return False
+
+    def _is_ready(self, phase: Phase, script: Script) -> bool:
+        if self._readiness is None:
+            environment = {**self.environment, **script.env}
+            self._readiness = readiness.Readiness(
+                script.ready, folder=script.folder(self._results), environment=environment
+            )
+        if script.skipped or self._readiness.is_ready(ended=script.state == "ended"):
+            self._readiness = None
+            if script.state == "running":
+                script.state = "ready"
+            self._tell_of(script, ready=True)
+            return True
+        failure = self._readiness.failure()
+        if failure:
+            self._readiness = None
+            self._end_phase(phase, FAILED, script, f"{script.title} {failure}")
+        return False
+
+    def _end_phase(self, phase: Phase, state: str, script: Script | None = None, text: str | None = None) -> None:
+        phase.state, phase.failed_script, phase.text = state, script.id if script else None, text
+        tail = ""
+        if script is not None and text is not None:
+            phase.text, tail = self._explained(script, text)
+        code = script.exit_code if script else None
+        what = {"phase": phase.name, "state": state, "script": phase.failed_script, "exit_code": code}
+        self._tell("phase", **what, text=phase.text, tail=tail)
+
+    def _ended(self, script: Script, code: int) -> None:
+        was_ready = script.state == "ready"
+        script.state, script.exit_code, script.finished = "ended", code, time.time()
+        if script.gate is not None:
+            os.close(script.gate)
+            script.gate = None
+        if code == 0 and scripts.was_skipped(script, self._tmp):
+            script.skipped, script.note = True, "its condition does not hold on this machine"
+        script.write_record(self._results)
+        self._tell_of(script)
+        if script.kind != "daemon" or script.stopped:
+            return
+        if code == 0:
+            left = self._left_by(script)
+            if left:
+                self._forked[script.id] = (script, left)
+        elif was_ready:
+            self._daemon_died(script, code)
+
+    def _left_by(self, script: Script) -> set[int]:
+        """What a daemon script leaves when it returns; also when that has thrown its environment away."""
+        marked = set(processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id))
+        if marked:
+            return marked
+        orphans = set(processes.descendants(os.getpid()))
+        for pid in self._by_pid:
+            orphans -= {pid, *processes.descendants(pid)}
+        for _other, pids in self._forked.values():
+            orphans -= pids
+        return orphans
+
+    def _check_forked_daemons(self, pid: int, code: int) -> None:
+        """A daemon that forked away has died when the last of its processes ended other than with success."""
+        for script, pids in list(self._forked.values()):
+            if pid not in pids:
+                continue
+            left = {pid for pid in pids if processes.is_alive(pid)}
+            left.update(processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id))
+            if left:
+                self._forked[script.id] = (script, left)
+                continue
+            del self._forked[script.id]
+            if code != 0:
+                self._daemon_died(script, code)
+
+    def _daemon_died(self, script: Script, code: int) -> None:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        script.note = f"{script.title} ended during the run with {how}"
+        script.write_record(self._results)
+        text, tail = self._explained(script, script.note)
+        self._tell("died", script=script.id, exit_code=code, text=text, tail=tail)
+
+    def _explained(self, script: Script, text: str) -> tuple[str, str]:
+        """The text with the last line of the script's output and the state of the disk; the end of the output."""
+        tail = script.tail(self._results)
+        if tail:
+            text = f"{text}: {tail.splitlines()[-1].strip()}"
+        return text + scripts.full_disk_note(self._results), tail
+
+    def _tell_of(self, script: Script, **more: t.Any) -> None:
+        failed = script.state == "ended" and script.exit_code != 0
+        self._tell("script", script=script.record(), tail=script.tail(self._results) if failed else "", **more)
+
+    def _check_times(self) -> None:
+        now = time.monotonic()
+        for script in self._by_pid.values():
+            if self._is_timed(script) and now > (script.since or now) + (script.timeout or 0):
+                script.timed_out = True
+                processes.send_signal(self._processes_of(script), signal.SIGTERM)
+                self._timed_out[script.id] = (script, now + TIMEOUT_GRACE)
+        for script, kill_at in list(self._timed_out.values()):
+            if now >= kill_at:
+                self._kill_timed_out(script)
+        if self._kill_at is not None and now >= self._kill_at:
+            processes.send_signal(processes.descendants(os.getpid()), signal.SIGKILL)
+            self._kill_at = None if self.is_idle() else now + KILL_AGAIN
+
+    def _kill_timed_out(self, script: Script) -> None:
+        left = self._processes_of(script)
+        processes.send_signal(left, signal.SIGKILL)
+        del self._timed_out[script.id]
+        if left:
+            self._timed_out[script.id] = (script, time.monotonic() + KILL_AGAIN)
+
+    @staticmethod
+    def _is_timed(script: Script) -> bool:
+        """A daemon's time limit is for its start; once it is ready it may run on."""
+        return bool(script.timeout and script.since) and not script.timed_out and script.state == "running"
+
+    @staticmethod
+    def _processes_of(script: Script) -> list[int]:
+        living = script.pid is not None and script.state != "ended"
+        below = [script.pid, *processes.descendants(script.pid)] if living and script.pid is not None else []
+        marked = processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id)
+        return [*below, *[pid for pid in marked if pid not in below]]

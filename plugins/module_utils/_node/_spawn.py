@@ -1,0 +1,96 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
+
+CANNOT_RUN, NOT_FOUND = 126, 127
+
+
+def fork_at_gate(
+    argv: t.Sequence[str], *, environment: dict[str, str], folder: Path, out: int, err: int
+) -> tuple[int, int]:
+    """Make a process in a session of its own that is complete but for its program.
+
+    It reads nothing, and dies with this process. It waits at a gate: the descriptor that is returned beside its pid. A
+    byte written to it, which is all that is left to do on the way, has the process run its program. When the descriptor
+    is closed without that, the process ends. A program that cannot be run ends it with 126 or 127, like a shell.
+    """
+    parent = os.getpid()
+    reader, gate = os.pipe()
+    # The child must not take a signal with the handlers of this process.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(argv, environment, folder, (reader, out, err), parent)
+    except OSError:
+        os.close(gate)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(reader)
+    return pid, gate
+
+
+def open_gate(gate: int) -> None:
+    """Let the process run its program."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(gate, b"\n")
+    os.close(gate)
+
+
+def _become(
+    argv: t.Sequence[str], environment: dict[str, str], folder: Path, files: tuple[int, int, int], parent: int
+) -> t.NoReturn:
+    status = CANNOT_RUN
+    try:
+        reader, out, err = files
+        os.setsid()
+        processes.die_with_parent()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        _close_all_but(reader)
+        os.chdir(folder)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if os.getppid() == parent and os.read(reader, 1):
+            _execute(argv, environment)
+    except OSError as error:
+        status = NOT_FOUND if error.errno == errno.ENOENT else CANNOT_RUN
+        with contextlib.suppress(OSError):
+            os.write(2, f"{argv[0]} cannot be run: {error.strerror}\n".encode(errors="replace"))
+    finally:
+        os._exit(status)
+
+
+def _execute(argv: t.Sequence[str], environment: dict[str, str]) -> None:
+    try:
+        os.execve(argv[0], argv, environment)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        # Without a first line that names its interpreter, a script is the shell's.
+        os.execve("/bin/sh", ["/bin/sh", *argv], environment)
+
+
+def _close_all_but(kept: int) -> None:
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        if number > 2 and number != kept:
+            with contextlib.suppress(OSError):
+                os.close(number)

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils import _link_records as link_records
+from ansible_collections.lab.multidevice.plugins.module_utils import _links as links
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _marked_block as marked_block
+
+
+def put_block(folder: Path, path: Path, lines: t.Sequence[str], *, on_top: bool = False, mode: int = 0o644) -> bool:
+    """Write a run's marked block into a file of the machine, once it is noted that it has to be taken back."""
+    noted = _noted(folder)
+    if str(path) not in noted:
+        noted[str(path)] = not marked_block.holds_blocks_only(path)
+        fresh = _notes(folder).with_suffix(".part")
+        fresh.write_text(json.dumps(noted), encoding="utf-8")
+        os.replace(fresh, _notes(folder))
+    return marked_block.put(path, folder.name, lines, base=folder.parent, on_top=on_top, mode=mode)
+
+
+def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
+    """Take back what a run changed on this machine, and remove its folder. Says in sentences what could not be done.
+
+    Needs no supervisor, so what a killed one left is cleaned with it too. Every step is tried.
+    """
+    notes: list[str] = []
+    if not folder.is_dir():
+        return notes
+    try:
+        links.remove_links(link_records.record_path(links.DEFAULT_RECORD_DIR, folder.name))
+    except (MultideviceError, OSError) as error:
+        notes.append(str(error))
+    for name, was_there in _noted(folder).items():
+        try:
+            path = Path(name)
+            marked_block.remove(path, folder.name, base=folder.parent)
+            if not was_there and path.stat().st_size == 0:
+                path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            notes.append(f"the lines of the run cannot be removed from {name}: {error.strerror}")
+    folders.release_trees(folder, keep=keep_trees)
+    if not folders.remove(folder):
+        notes.append(f"the folder {folder} cannot be removed")
+    return notes
+
+
+def _notes(folder: Path) -> Path:
+    return folder / "changed-files.json"
+
+
+def _noted(folder: Path) -> dict[str, bool]:
+    """The files that have a block of the run, and whether they are there for more than that."""
+    try:
+        noted: dict[str, bool] = json.loads(_notes(folder).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return noted
