@@ -6,19 +6,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 
 class NodeAction(ActionBase):  # type: ignore[misc]
     """What the actions that work on test machines share.
 
     A machine that cannot be reached is *unreachable* to Ansible, which no ``rescue`` sees. As a part of a run it is a
-    failure like any other: the run has to abort, and the other nodes with it.
+    failure like any other: the run has to abort, and the other nodes with it. Nor is a ``rescue`` soon enough: the
+    linear strategy comes to it only when the other machines are through with their tasks, and these wait for this one.
     """
 
     _requires_connection = True
@@ -29,13 +34,29 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         super().run(tmp, variables)
         node = variables.get("inventory_hostname", "the node")
         try:
-            return self.work(variables)
+            result = self.work(variables)
         except AnsibleConnectionFailure as error:
             if not self._task.args.get("job_id"):
                 raise
-            return {"failed": True, "changed": False, "lost": True, "msg": f"{node} cannot be reached: {error.message}"}
+            text = f"{node} cannot be reached: {error.message}"
+            result = {"failed": True, "changed": False, "lost": True, "msg": text}
         except MultideviceError as error:
-            return {"failed": True, "changed": False, "msg": str(error)}
+            result = {"failed": True, "changed": False, "msg": str(error)}
+        # How scripts end is known to the run already: it is what the answer tells.
+        if result.get("failed") and "answer" not in result and self._task.args.get("job_id"):
+            with contextlib.suppress(MultideviceError):
+                self._abort_the_run(self._task.args["job_id"], str(result.get("msg")))
+        return result
+
+    def _abort_the_run(self, job_id: str, text: str) -> None:
+        if relay.call("failed", start_relay=False, job_id=job_id, text=text).get("reported"):
+            return
+        if self._task.args.get("cluster_id"):
+            settings = RedisSettings.from_options(self._task.args)
+            if not settings.is_set:
+                settings = RedisSettings(url=embedded_redis_url(start=False), prefix=settings.prefix)
+            with contextlib.closing(Coordinator.connect(settings)) as coordinator:
+                coordinator.report(job_id, "failed", {"text": text})
 
     def work(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """The action itself.

@@ -50,16 +50,19 @@ def pack(root: Path, cache: Path) -> tuple[str, Path]:
 
 
 def _write(root: Path, archive: Path) -> None:
-    with open(archive, "wb") as raw, gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as stream:
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as packed:
-            for path in _paths(root):
-                entry = packed.gettarinfo(path, str(path.relative_to(root)))
-                entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
-                if entry.isreg():
-                    with open(path, "rb") as content:
-                        packed.addfile(entry, content)
-                else:
-                    packed.addfile(entry)
+    with (
+        open(archive, "wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as packed,
+    ):
+        for path in _paths(root):
+            entry = packed.gettarinfo(path, str(path.relative_to(root)))
+            entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""
+            if entry.isreg():
+                with open(path, "rb") as content:
+                    packed.addfile(entry, content)
+            else:
+                packed.addfile(entry)
 
 
 def _paths(root: Path) -> t.Iterator[Path]:

@@ -13,7 +13,7 @@ import typing as t
 CHUNK = 262144
 LINE_LIMIT = 16 * 1048576
 
-Message = t.Dict[str, t.Any]
+Message = dict[str, t.Any]
 
 
 class Client:

@@ -18,7 +18,7 @@ NAMES = ("multidevice-barrier", "multidevice-send", "multidevice-receive")
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 CORE_BARRIERS = ("start", "ready", "finish", "abort", "retry")
 
-Question = t.Dict[str, t.Any]
+Question = dict[str, t.Any]
 
 
 def main(argv: t.Sequence[str]) -> int:

@@ -61,26 +61,24 @@ def pack(results: Path, stream: t.IO[bytes], *, limit: int) -> list[str]:
     """Write a compressed archive of the results to a stream, and say in sentences what was cut or left out."""
     notes: list[str] = []
     left = limit
-    with gzip.GzipFile("", "wb", compresslevel=1, fileobj=stream, mtime=0) as compressed:
-        with tarfile.open(fileobj=compressed, mode="w|") as packed:
-            for path, size, changed in _files(results):
-                name = path.relative_to(results)
-                keep = size if size <= left else min(CUT, left)
-                if keep < size:
-                    notes.append(
-                        f"{name}: cut to its last {keep} of {size} bytes, the limit for a node is {limit} bytes"
-                    )
-                try:
-                    content = open(path, "rb")
-                except OSError as error:
-                    notes.append(f"{name}: left out: {error.strerror}")
-                    continue
-                with content:
-                    content.seek(size - keep)
-                    entry = tarfile.TarInfo(str(name))
-                    entry.size, entry.mtime, entry.mode = keep, changed, 0o644
-                    packed.addfile(entry, t.cast(t.IO[bytes], _Filled(content)))
-                left -= keep
+    compressed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=stream, mtime=0)
+    with compressed, tarfile.open(fileobj=compressed, mode="w|") as packed:
+        for path, size, changed in _files(results):
+            name = path.relative_to(results)
+            keep = size if size <= left else min(CUT, left)
+            if keep < size:
+                notes.append(f"{name}: cut to its last {keep} of {size} bytes, the limit for a node is {limit} bytes")
+            try:
+                content = open(path, "rb")
+            except OSError as error:
+                notes.append(f"{name}: left out: {error.strerror}")
+                continue
+            with content:
+                content.seek(size - keep)
+                entry = tarfile.TarInfo(str(name))
+                entry.size, entry.mtime, entry.mode = keep, changed, 0o644
+                packed.addfile(entry, t.cast(t.IO[bytes], _Filled(content)))
+            left -= keep
     return notes
 
 

@@ -300,5 +300,5 @@ async def _soon(what: t.Coroutine[t.Any, t.Any, T], seconds: float) -> T | None:
     """What comes of it, None when that takes too long."""
     try:
         return await asyncio.wait_for(what, seconds)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return None

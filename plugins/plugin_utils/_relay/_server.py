@@ -14,10 +14,10 @@ import logging
 import os
 import shutil
 import sys
-import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import LINE_LIMIT, Message, NodeLink
@@ -197,6 +197,14 @@ class Relay:
             return {"changed": False, "lost": None if link.is_gone else str(error)}
         finally:
             await self._forget(link)
+
+    async def _op_failed(self, request: Message) -> Message:
+        """Abort the run of a node job in which a task has failed, if any node of that run is kept here."""
+        keeper = self.keepers.get(cluster_of(request["job_id"]))
+        if keeper is not None:
+            reason = {"text": request["text"]}
+            await asyncio.to_thread(keeper.coordinator.report, request["job_id"], "failed", reason)
+        return {"reported": keeper is not None}
 
     def _link(self, request: Message) -> NodeLink:
         link = self.links.get(request["job_id"])

@@ -27,7 +27,7 @@ class StartSkew:
         """
         if self._told:
             return None
-        script = event.get("script")
+        script = event["script"] if "script" in event else {}
         if event["event"] == "script" and script["kind"] == "test" and script["started"] is not None:
             self._starts.setdefault(link.node, link.clock.ours(script["started"]))
         elif event["event"] == "phase" and event["phase"] == "test":
