@@ -100,6 +100,8 @@ def _connect(settings: RedisSettings) -> redis.Redis:
         "decode_responses": True,
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT,
+        # Every wait in a thread blocks one.
+        "max_connections": 100000,
         "retry": Retry(NoBackoff(), 0),
     }
     if settings.username:

@@ -144,27 +144,32 @@ class Coordinator:
         """
         begin = time.monotonic()
         end = begin + slice_seconds
-        asked: dict[str, t.Any] = {"nodes": nodes, "roles": roles, "timeout": timeout}
-        arrival = self._arrive(job_id, barrier, hold=pause, **asked) if position is None else None
+        cluster_id = records.cluster_of(job_id)
+
+        def sign(retry: int | None = None) -> Arrival:
+            return self._arrive(
+                job_id, barrier, nodes=nodes, roles=roles, timeout=timeout, hold=pause, retry=retry, retries=retries
+            )
+
+        arrival = sign() if position is None else None
         position = arrival.position if arrival else t.cast(str, position)
-        patience = arrival.lease / 3 if arrival else DEFAULT_LEASE / 3
         waited, changed = (arrival.waited, arrival.changed) if arrival else (0.0, False)
         while not (arrival and arrival.verdict):
-            left = end - time.monotonic()
-            if left <= 0:
-                arrival = arrival or self._arrive(job_id, barrier, hold=pause, **asked)
+            now = time.monotonic()
+            if now >= end:
+                arrival = arrival or sign()
                 if not arrival.verdict:
-                    arrival = self._arrive(
-                        job_id, barrier, hold=pause, retry=arrival.retries + 1, retries=retries, **asked
-                    )
+                    arrival = sign(retry=arrival.retries + 1)
                 break
-            verdict, position = self._next_verdict(records.cluster_of(job_id), barrier, position, min(left, patience))
+            until = min(end, now + (arrival.lease if arrival else DEFAULT_LEASE) / 3)
+            if timeout is not None and waited + now - begin < timeout:
+                until = min(until, begin + timeout - waited + 0.02)
+            verdict, position = self._next_verdict(cluster_id, barrier, position, until)
             if verdict == barrier:
                 return Answer(barrier, waited=waited + time.monotonic() - begin, changed=changed)
-            if verdict or end - time.monotonic() > 0:
-                arrival = self._arrive(job_id, barrier, hold=pause, **asked)
-        assert arrival is not None
-        missing = [] if arrival.verdict == barrier else self._missing(records.cluster_of(job_id), barrier)
+            if verdict or until < end:
+                arrival = sign()
+        missing = [] if arrival.verdict == barrier else self._missing(cluster_id, barrier)
         return Answer(arrival.verdict or "retry", arrival.reason, missing, arrival.waited, arrival.retries, changed)
 
     # Keeping watch over a run
@@ -349,13 +354,16 @@ class Coordinator:
             float(lease),
         )
 
-    def _next_verdict(self, cluster_id: str, barrier: str, position: str, seconds: float) -> tuple[str | None, str]:
-        """The first verdict after a position that ends a wait for this barrier."""
-        position, entries = self.watch(cluster_id, position, max(1, int(seconds * 1000)))
-        for entry in entries:
-            if entry["barrier"] == barrier or entry["verdict"] in ("abort", "finish"):
-                return entry["verdict"], position
-        return None, position
+    def _next_verdict(self, cluster_id: str, barrier: str, position: str, until: float) -> tuple[str | None, str]:
+        """The first verdict after a position that ends a wait for this barrier; others are passed over."""
+        while True:
+            left = until - time.monotonic()
+            if left <= 0:
+                return None, position
+            position, entries = self.watch(cluster_id, position, max(1, int(left * 1000)))
+            for entry in entries:
+                if entry["barrier"] == barrier or entry["verdict"] in ("abort", "finish"):
+                    return entry["verdict"], position
 
     def _missing(self, cluster_id: str, barrier: str) -> list[dict[str, t.Any]]:
         names = self._client.call(lambda r: r.smembers(self._key(cluster_id, f"missing/{barrier}")))
