@@ -36,7 +36,7 @@ bench: .python
 	@bin=$$($(PYTHON) tools/environments.py controller) && PATH="$$bin:$$PATH" "$$bin/python" benchmarks/run.py
 
 clean:
-	rm -rf .ansible .cache .virtual-lab results playbooks/results tests/output
+	rm -rf .ansible .cache .hypothesis .virtual-lab results playbooks/results tests/output
 
 .PHONY: .python
 .python:

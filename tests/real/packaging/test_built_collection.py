@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+from lab_fixture import virtual_lab
 
 BIN = pathlib.Path(sys.executable).parent
 
@@ -72,7 +74,34 @@ def test_installs_what_a_user_needs_and_nothing_else(repository: pathlib.Path, i
 
 def test_its_modules_are_found_and_documented(repository: pathlib.Path, installed: pathlib.Path) -> None:
     listed = run(
-        installed, "ansible-doc", "--type", "module", "--list", "lab.multidevice", ANSIBLE_COLLECTIONS_PATH=str(installed)
+        installed,
+        "ansible-doc",
+        "--type",
+        "module",
+        "--list",
+        "lab.multidevice",
+        ANSIBLE_COLLECTIONS_PATH=str(installed),
     )
     found = {line.split()[0] for line in listed.splitlines() if line.startswith("lab.multidevice.")}
     assert found == {f"lab.multidevice.{name}" for name in names(repository / "plugins" / "modules")}
+
+
+def test_its_playbook_runs_a_job_from_any_folder(installed: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    job = installed / "ansible_collections" / "lab" / "multidevice" / "examples" / "transfer.yaml"
+    with virtual_lab(tmp_path) as lab:
+        run(
+            elsewhere,
+            "ansible-playbook",
+            "lab.multidevice.multidevice",
+            "-i",
+            lab.inventory,
+            "-e",
+            f"job={job}",
+            ANSIBLE_COLLECTIONS_PATH=str(installed),
+        )
+    (summary,) = elsewhere.glob("results/*/summary.json")
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    assert content["result"] == "finish"
+    assert sorted(content["runs"][0]["nodes"]) == sorted(lab.nodes)
