@@ -67,7 +67,7 @@ def test_installs_what_a_user_needs_and_nothing_else(repository: pathlib.Path, i
         "roles",
     }
     assert not (collection / "playbooks" / "collections").exists()
-    assert not [path for path in collection.rglob("*") if path.suffix == ".pyc" or path.name == "results"]
+    assert not [path for path in collection.rglob("*") if path.suffix == ".pyc" or path.name == "summary.json"]
     for folder in ("modules", "action", "connection", "inventory"):
         assert names(collection / "plugins" / folder) == names(repository / "plugins" / folder)
 
