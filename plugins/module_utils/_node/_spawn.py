@@ -19,7 +19,7 @@ CANNOT_RUN, NOT_FOUND = 126, 127
 
 
 def fork_at_gate(
-    argv: t.Sequence[str], *, environment: dict[str, str], folder: Path, out: int, err: int
+    argv: list[str], *, environment: dict[str, str], folder: Path, out: int, err: int
 ) -> tuple[int, int]:
     """Make a process in a session of its own that is complete but for its program.
 
@@ -52,7 +52,7 @@ def open_gate(gate: int) -> None:
 
 
 def _become(
-    argv: t.Sequence[str], environment: dict[str, str], folder: Path, files: tuple[int, int, int], parent: int
+    argv: list[str], environment: dict[str, str], folder: Path, files: tuple[int, int, int], parent: int
 ) -> t.NoReturn:
     status = CANNOT_RUN
     try:
@@ -78,7 +78,7 @@ def _become(
         os._exit(status)
 
 
-def _execute(argv: t.Sequence[str], environment: dict[str, str]) -> None:
+def _execute(argv: list[str], environment: dict[str, str]) -> None:
     try:
         os.execve(argv[0], argv, environment)
     except OSError as error:
