@@ -54,7 +54,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         if self._task.args.get("cluster_id"):
             settings = RedisSettings.from_options(self._task.args)
             if not settings.is_set:
-                settings = RedisSettings(url=embedded_redis_url(start=False), prefix=settings.prefix)
+                settings = RedisSettings.from_options({**self._task.args, "redis_url": embedded_redis_url(start=False)})
             with contextlib.closing(Coordinator.connect(settings)) as coordinator:
                 coordinator.report(job_id, "failed", {"text": text})
 
