@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import typing as t
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "playbooks" / "collections"))
@@ -19,7 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "playbooks" / "coll
 from ansible_collections.lab.multidevice.plugins.module_utils import _links as links
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 
-FUNCTIONS = {"apply": links.apply_links, "remove": links.remove_links, "remove_addresses": links.remove_addresses}
+FUNCTIONS: dict[str, t.Callable[..., links.LinkChange]] = {
+    "apply": links.apply_links,
+    "remove": links.remove_links,
+    "remove_addresses": links.remove_addresses,
+}
 
 
 def main() -> None:

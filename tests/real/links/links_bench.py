@@ -21,6 +21,9 @@ HERE = Path(__file__).resolve().parent
 _numbers = itertools.count(1)
 
 
+Links = t.Sequence[t.Mapping[str, t.Any]]
+
+
 class Refused(Exception):
     """What the user would be told."""
 
@@ -67,7 +70,7 @@ class Machine:
     def call(self, function: str, *arguments: t.Any, **options: t.Any) -> dict[str, t.Any]:
         return answer(self.start(function, *arguments, **options))
 
-    def apply(self, links: list[dict[str, t.Any]], run: str = "a.1.1", **options: t.Any) -> dict[str, t.Any]:
+    def apply(self, links: Links, run: str = "a.1.1", **options: t.Any) -> dict[str, t.Any]:
         return self.call("apply", links, record=str(self.record(run)), **options)
 
     def remove(self, run: str = "a.1.1", **options: t.Any) -> dict[str, t.Any]:

@@ -11,14 +11,14 @@ import subprocess
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Machine, Refused
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Links, Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
-FIRST = [
+FIRST: Links = [
     {"mac": ONE.upper(), "ip": ["192.168.222.1/24", "fd00:222::1/64"], "mtu": 1400},
     {"mac": TWO.replace(":", "-"), "ip": "192.168.223.1/24"},
 ]
-SECOND = [{"mac": ONE, "ip": ["192.168.222.5/24", "fd00:222::1/64"]}]
+SECOND: Links = [{"mac": ONE, "ip": ["192.168.222.5/24", "fd00:222::1/64"]}]
 
 
 def prepare_nothing(near: Machine) -> None:
@@ -247,10 +247,10 @@ def test_without_a_record(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
     folder = str(near.records)
 
-    def apply(links: list[dict[str, t.Any]], **options: t.Any) -> dict[str, t.Any]:
+    def apply(links: Links, **options: t.Any) -> dict[str, t.Any]:
         return near.call("apply", links, record=None, record_dir=folder, **options)
 
-    def remove(links: list[dict[str, t.Any]], **options: t.Any) -> dict[str, t.Any]:
+    def remove(links: Links, **options: t.Any) -> dict[str, t.Any]:
         return near.call("remove_addresses", links, record_dir=folder, **options)
 
     near.ip("address", "add", "192.168.222.77/24", "dev", "eth1")

@@ -13,14 +13,14 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import IP, Machine, Refused, answer
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import IP, Links, Machine, Refused, answer
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
-LINKS = [
+LINKS: Links = [
     {"mac": ONE, "ip": ["192.168.222.1/24", "fd00:222::1/64"], "mtu": 1400},
     {"mac": TWO, "ip": "192.168.223.1/24"},
 ]
-OTHER_LINKS = [{"mac": ONE, "ip": ["192.168.222.5/24"]}]
+OTHER_LINKS: Links = [{"mac": ONE, "ip": ["192.168.222.5/24"]}]
 # Both cards up, one MTU, three addresses.
 CHANGES = 6
 # One MTU, one card down and its own address set again, three addresses away, one set.

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Machine, Refused, answer
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Links, Machine, Refused, answer
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 FAR_ONE, FAR_TWO = "02:00:00:00:02:01", "02:00:00:00:02:02"
@@ -23,7 +23,7 @@ FAR_PEER: list[dict[str, t.Any]] = [
 ]
 
 
-def refusal_of(machine: Machine, links: list[dict[str, t.Any]], **options: t.Any) -> str:
+def refusal_of(machine: Machine, links: Links, **options: t.Any) -> str:
     """The sentence; the machine must be as it was before the call."""
     before, records = machine.state(), machine.left_behind()
     with pytest.raises(Refused) as refusal:

@@ -156,7 +156,7 @@ def test_a_machine_without_cards() -> None:
 
 
 def test_what_is_read() -> None:
-    old_iproute2_prints_filtered_devices_as_empty = {}
+    old_iproute2_prints_filtered_devices_as_empty: dict[str, t.Any] = {}
     (device,) = parse_devices(
         json.dumps(
             [
