@@ -175,7 +175,14 @@ class _Planner:
         self._bytes = 0
 
     def plan(self, runs: t.Sequence[Run]) -> dict[str, t.Any]:
-        planned = [self._run(number, run._replace(block=run.block.clone())) for number, run in enumerate(runs, 1)]
+        with_roles = [run for run in runs if any(role_of(key) is not None for key in run.block)]
+        if not with_roles:
+            place = runs[0].block.place if runs else Place(self._job_file, 0)
+            raise error_at(place, None, 'the job has no "if role X:" block, so no machine has anything to do.')
+        for run in runs:
+            if run not in with_roles:
+                self.warn(f'{run.block.place}: a document without an "if role X:" block makes no run.')
+        planned = [self._run(number, run._replace(block=run.block.clone())) for number, run in enumerate(with_roles, 1)]
         return {
             "submission_id": self._submission_id,
             "job": self._job_file,

@@ -34,6 +34,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._yaml_source impor
 )
 
 Path = tuple[str, ...]
+_PARAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_MAX_COMPARED = 200
 _KIND_OF_PREFIX = {"setup": "setup", "daemon": "daemon", "monitor": "monitor", "test": "test", "program": "test"}
 
 
@@ -69,6 +71,7 @@ class Names:
 
     def __init__(self, block: Block, library: Library) -> None:
         self._library = library
+        self._near: dict[tuple[str, float], str] = {}
         self._inline: dict[str, list[Script]] = {}
         self.options: set[str] = set()
         self._find_inline(block, library)
@@ -95,9 +98,13 @@ class Names:
     def home(self) -> str | None:
         return self._library.home
 
-    @property
-    def known(self) -> set[str]:
-        return self._library.names | set(self._inline)
+    def near(self, key: str, cutoff: float = 0.6) -> str:
+        """Scripts that may have been meant. To compare names is slow, so that a file of nothing else is not helped."""
+        if (key, cutoff) not in self._near:
+            if len(self._near) >= _MAX_COMPARED:
+                return ""
+            self._near[key, cutoff] = did_you_mean(key, self._library.names | set(self._inline), cutoff)
+        return self._near[key, cutoff]
 
     def scripts_of(self, key: str) -> tuple[str, list[Script]]:
         """The name that results of the key are kept under, and the script that it names: none, one, or its parts."""
@@ -176,7 +183,9 @@ def apply_params(
     blocks = list(documents)
     for name, value in params.items():
         wanted = _as_list(value)
-        if not name or any(isinstance(item, (dict, list)) for item in wanted):
+        if not _PARAM_NAME.fullmatch(name):
+            raise InputError(f'params "{shorten(name)}": this is no name of a parameter; write name=value.')
+        if any(isinstance(item, (dict, list)) or "\0" in str(item) for item in wanted):
             raise InputError(f'params "{shorten(name)}": expects a text or a list of texts, not {kind_of(value)}.')
         picked = [_picked(block, library, name, wanted) for block in blocks]
         if not any(picked):

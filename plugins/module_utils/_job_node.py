@@ -31,7 +31,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._scripts import Sc
 from ansible_collections.lab.multidevice.plugins.module_utils._yaml_source import (
     Block,
     Place,
-    did_you_mean,
     error_at,
     kind_of,
     shorten,
@@ -189,7 +188,7 @@ class _Walk:
                     place,
                     key,
                     f'names no script but holds one, "{shorten(entry.key)}"; a block that runs in the background is not '
-                    "supported, write its keys one level further out.",
+                    f"supported, write its keys one level further out.{self._names.near(key)}",
                 )
         if any(role_of(inner) is not None for inner in value):
             raise error_at(
@@ -197,15 +196,14 @@ class _Walk:
             )
 
     def _warn_of_missing_script(self, key: str, value: t.Any, place: Place) -> None:
-        fate = (
-            "exported as a variable"
-            if is_shell_name(key)
-            else "left out, as it cannot be the name of a variable either"
-        )
-        looks_like_one = value is None or isinstance(value, Block) or not is_shell_name(key)
-        near = did_you_mean(key, self._names.known, 0.6 if looks_like_one else 0.85)
-        if key in _DESCRIPTIONS or key in self._names.options or not (looks_like_one or near):
+        # Saved jobs have comments as keys that begin with ":#".
+        if key in _DESCRIPTIONS or key in self._names.options or key.startswith(":#"):
             return
+        looks_like_one = value is None or isinstance(value, Block) or not is_shell_name(key)
+        near = self._names.near(key, 0.6 if looks_like_one else 0.85)
+        if not (looks_like_one or near):
+            return
+        fate = "exported as a variable" if is_shell_name(key) else "left out, as no variable can have that name either"
         self._warn(f"{place}: {shorten(key)}: no script of that name under {self._searched}; {fate}.{near}")
 
     def _call(
@@ -291,7 +289,7 @@ class _Walk:
             raise error_at(
                 place,
                 f"{setting}.{key}",
-                f"no {kind or 'script'} of that name.{did_you_mean(key, self._names.known)}",
+                f"no {kind or 'script'} of that name.{self._names.near(key)}",
             )
 
 

@@ -316,7 +316,7 @@ class _Composer:
             raise error_at(self._place(event), None, "a key must be a text, not a list or a mapping.")
         if len(self._stack) >= self._limits.depth:
             raise error_at(self._place(event), None, f"nested more than {self._limits.depth} levels deep.")
-        is_mapping = type(event) is yaml.MappingStartEvent
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
         self._stack.append(_Frame(Block(self._place(event)) if is_mapping else [], event))
 
     def _skip(self, event: t.Any) -> None:

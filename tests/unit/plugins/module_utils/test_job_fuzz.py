@@ -196,10 +196,10 @@ def sample_texts(folder: str) -> list[str]:
     return [path.read_text() for path in sorted((SAMPLES / folder).glob("*"))] if SAMPLES.is_dir() else []
 
 
-def check(lab: JobLab, job: bytes) -> None:
+def check(lab: JobLab, job: bytes, **options: t.Any) -> None:
     """A job is planned, or refused with one sentence; nothing else comes out."""
     try:
-        plan = lab.plan(job)
+        plan = lab.plan(job, **options)
     except InputError as exc:
         assert "\n" not in str(exc) and str(exc).endswith((".", "?"))
         return
@@ -250,3 +250,9 @@ def test_clusters_of_unexpected_shapes(lab: JobLab, content: t.Any) -> None:
 @given(content=st.binary(max_size=200))
 def test_any_bytes(lab: JobLab, content: bytes) -> None:
     check(lab, content)
+
+
+@FUZZ
+@given(params=st.dictionaries(KEYS | st.text(max_size=5), SCALARS | st.lists(SCALARS, max_size=3), max_size=4))
+def test_any_params(lab: JobLab, params: dict[str, t.Any]) -> None:
+    check(lab, JOB.encode(), params=params)

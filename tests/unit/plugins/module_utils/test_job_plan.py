@@ -375,10 +375,10 @@ def test_inline_scripts(lab: JobLab) -> None:
     plan = lab.plan(text)
     assert [run["params"] for run in plan["runs"]] == [{"size": 1}, {"size": 2}]
     server, client = plan["runs"][1]["nodes"]
-    foo, bar = server["scripts"]
-    assert (foo["id"], foo["kind"], foo["root"], foo["path"]) == ("test-foo", "test", str(lab.tree), None)
-    assert foo["content"] == '#!/bin/sh\n# - size\n\necho "{{ not ours }}"\n' and foo["env"] == {"size": "2"}
-    assert (bar["id"], bar["args"], bar["content"]) == ("daemon-bar-server", ["-v"], "#!/bin/sh\n")
+    own, daemon = server["scripts"]
+    assert (own["id"], own["kind"], own["root"], own["path"]) == ("test-foo", "test", str(lab.tree), None)
+    assert own["content"] == '#!/bin/sh\n# - size\n\necho "{{ not ours }}"\n' and own["env"] == {"size": "2"}
+    assert (daemon["id"], daemon["args"], daemon["content"]) == ("daemon-bar-server", ["-v"], "#!/bin/sh\n")
     assert client["scripts"][0]["content"] == "#!/bin/sh\necho client\n"
 
 
@@ -549,6 +549,20 @@ def test_documents_are_merged_onto_the_first(lab: JobLab) -> None:
     assert runs[1]["nodes"][0]["scripts"][0]["env"] == {"y": "2"}
 
 
+def test_a_document_without_roles_makes_no_run(lab: JobLab) -> None:
+    plan = lab.plan("cluster: pair\nsize: 1\n---\nif role server:\n  netserver:\nif role client:\n")
+    assert [(run["number"], run["nodes"][0]["env"]["size"]) for run in plan["runs"]] == [(1, "1")]
+    assert plan["warnings"] == [
+        f'{lab.folder}/jobs/job.yaml, line 1: a document without an "if role X:" block makes no run.'
+    ]
+
+
+def test_comments_of_saved_jobs_are_left_out(lab: JobLab) -> None:
+    text = 'cluster: pair\n":#! jobs/netperf.yaml":\nif role server:\n  netserver:\nif role client:\n'
+    plan = lab.plan(text)
+    assert plan["warnings"] == [] and plan["runs"][0]["nodes"][0]["env"] == {"cluster": "pair"}
+
+
 def test_params_that_the_job_does_not_have_become_variables(lab: JobLab) -> None:
     plan = lab.plan(job("runtime: 5m\nif role server:\n  netperf:\nif role client:\n"), params="runtme=1m")
     assert plan["warnings"] == ['params: the job has no "runtme"; set as a variable. Did you mean runtime?']
@@ -594,7 +608,7 @@ def test_includes(lab: JobLab) -> None:
         ("netpref", "", "exported as a variable. Did you mean netperf?"),
         ("netpref", " {test: TCP_RR}", "exported as a variable. Did you mean netperf?"),
         ("netpref", " 5", "exported as a variable. Did you mean netperf?"),
-        ("iperf-serve", "", "left out, as it cannot be the name of a variable either. Did you mean iperf-server?"),
+        ("iperf-serve", "", "left out, as no variable can have that name either. Did you mean iperf-server?"),
         ("something_else", "", "exported as a variable."),
         ("something_else", " 5", None),
         ("testcase", "", None),
