@@ -18,6 +18,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._last_state import last_state_lines
 
 
 def _write_results(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
@@ -49,7 +50,7 @@ def _folder(results: Path, run: t.Mapping[str, t.Any], node: str, script: t.Mapp
 
 
 def _write_files(folder: Path, plan: t.Mapping[str, t.Any], states: t.Sequence[t.Any], summary: Result) -> None:
-    for run, _info, events in states:
+    for (run, _info, events), ended in zip(states, summary["runs"]):
         of_run = folder / "runs" / str(run["number"])
         of_run.mkdir(parents=True, exist_ok=True)
         _write_yaml(of_run / "job.yaml", {key: run[key] for key in ("cluster_id", "cluster", "params", "roles")})
@@ -59,6 +60,8 @@ def _write_files(folder: Path, plan: t.Mapping[str, t.Any], states: t.Sequence[t
             of_node = of_run / "nodes" / node["node"]
             of_node.mkdir(parents=True, exist_ok=True)
             _write_yaml(of_node / "job.yaml", node["job"])
+            lines = [f"{line}\n" for line in last_state_lines(ended, node["node"])]
+            (of_node / "last_state").write_text("".join(lines), encoding="utf-8")
     # The summary comes last: who sees it may rely on the rest.
     partial = folder / ".summary.json"
     partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
