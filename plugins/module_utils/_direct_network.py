@@ -24,6 +24,7 @@ try:
 except ImportError:
     NETADDR_IMPORT_ERROR = traceback.format_exc()
 
+_SMALLEST_MTU = {4: 576, 6: 1280}
 DEFAULT_NETWORK = "192.168.222.0/24"
 
 
@@ -134,10 +135,25 @@ def hand_out_addresses(
                 network = chosen[version, slot]
                 if not network.lowest <= number <= network.highest:
                     raise _no_address(cluster, node, network, number)
-                mtu = mtus[min(position, len(mtus) - 1)] if len(mtus) > 1 else mtus[0]
+                mtu = mtus[min(position, len(mtus) - 1)]
+                if mtu is not None and mtu < _SMALLEST_MTU[version]:
+                    raise InputError(
+                        f"mtu {mtu} is too small for {network.text}, which needs {_SMALLEST_MTU[version]}."
+                    )
                 of_node.append(Link(mac, network.address(number), network.prefix, mtu))
         links.append(of_node)
     return links
+
+
+def as_direct_links(links: t.Sequence[Link]) -> list[dict[str, t.Any]]:
+    """One entry for each card, as the option links of the module direct_link wants them."""
+    cards: dict[str, dict[str, t.Any]] = {}
+    for link in links:
+        card = cards.setdefault(link.mac, {"mac": link.mac, "ip": []})
+        card["ip"].append(f"{link.ip}/{link.prefix}")
+        if link.mtu is not None:
+            card["mtu"] = link.mtu
+    return list(cards.values())
 
 
 def _network_of_slot(nets: t.Sequence[Network], slot: int) -> Network:

@@ -26,6 +26,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file impo
 from ansible_collections.lab.multidevice.plugins.module_utils._direct_network import (
     DEFAULT_NETWORK,
     Link,
+    as_direct_links,
     hand_out_addresses,
     read_mtus,
     read_networks,
@@ -258,7 +259,7 @@ class _Planner:
             record["direct_macs"] = [link.mac for link in of_node]
             record["direct_ips"] = [link.ip for link in of_node]
             record["direct_prefixes"] = [link.prefix for link in of_node]
-            record["direct_mtus"] = [link.mtu for link in of_node]
+            record["direct_links"] = as_direct_links(of_node)
             record["queue"] = record["testbox"] = _ids.queue_of(node.name)
             record["nr_nic"] = len(node.macs)
             record["job"].update(

@@ -214,6 +214,7 @@ def test_one_network_for_each_position(tmp_path: Path, network: str, expected: t
         ((1,), 1, "fe80::/64", {}, "cannot be used between machines"),
         ((1,), 1, "::/64", {}, "cannot be used between machines"),
         ((1,), 1, "10.0.0.0/24,10.0.1.0/24", {}, "names several networks of one family"),
+        ((1,), 1, "10.0.0.0/24,fd00::/64", {"mtus": [1000]}, "mtu 1000 is too small for fd00::/64, which needs 1280"),
         ((3,), 1, "10.0.0.0/24,10.0.1.0/24", {"one_network_per_mac": True}, "names 2 networks, but a node has 3 MACs"),
         ((2,), 1, "255.255.255.0/24", {"one_network_per_mac": True}, "no network of that size is left"),
     ],

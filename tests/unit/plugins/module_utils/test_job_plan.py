@@ -344,7 +344,11 @@ def test_direct_links_of_a_node(lab: JobLab) -> None:
     (node,) = lab.nodes(job("if role server:\n"), direct_network="10.0.0.0/24,fd00::/64", mtu=9000).values()
     assert node["direct_macs"] == ["02:00:00:00:00:0a"] * 2 + ["02:00:00:00:00:0b"] * 2
     assert node["direct_ips"] == ["10.0.0.1", "fd00::1", "10.0.0.2", "fd00::2"]
-    assert (node["direct_prefixes"], node["direct_mtus"], node["nr_nic"]) == ([24, 64, 24, 64], [9000] * 4, 2)
+    assert (node["direct_prefixes"], node["nr_nic"]) == ([24, 64, 24, 64], 2)
+    assert node["direct_links"] == [
+        {"mac": "02:00:00:00:00:0a", "ip": ["10.0.0.1/24", "fd00::1/64"], "mtu": 9000},
+        {"mac": "02:00:00:00:00:0b", "ip": ["10.0.0.2/24", "fd00::2/64"], "mtu": 9000},
+    ]
     assert node["job"]["direct_ips"] == "10.0.0.1 fd00::1 10.0.0.2 fd00::2"
 
 
