@@ -133,12 +133,21 @@ def kill_all(find: t.Callable[[], list[int]], *, grace: float) -> list[int]:
     return left
 
 
+def has_variable(pid: int, variable: str) -> bool:
+    """Whether the environment with which a process was started has a variable."""
+    return any(entry.startswith(f"{variable}=".encode()) for entry in _environment(pid))
+
+
 def _has_mark(pid: int, variable: str, value: str) -> bool:
+    return f"{variable}={value}".encode() in _environment(pid) and is_alive(pid)
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
         with open(f"/proc/{pid}/environ", "rb") as stream:
-            return f"{variable}={value}".encode() in stream.read().split(b"\0") and is_alive(pid)
+            return stream.read().split(b"\0")
     except OSError:
-        return False
+        return []
 
 
 def _all_processes() -> t.Iterator[int]:

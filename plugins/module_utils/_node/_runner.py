@@ -251,23 +251,23 @@ class Runner:
         if script.kind != "daemon" or script.stopped:
             return
         if code == 0:
-            left = self._left_by(script)
+            left = self._left_by(script, at_once=not was_ready)
             if left:
                 self._forked[script.id] = (script, left)
         elif was_ready:
             self._daemon_died(script, code)
 
-    def _left_by(self, script: Script) -> set[int]:
-        """What a daemon script leaves when it returns; also when that has thrown its environment away."""
+    def _left_by(self, script: Script, *, at_once: bool) -> set[int]:
+        """What a daemon script leaves when it returns; when that was at once, also what has lost its environment."""
         marked = set(processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id))
-        if marked:
+        if marked or not at_once:
             return marked
         orphans = set(processes.descendants(os.getpid()))
         for pid in self._by_pid:
             orphans -= {pid, *processes.descendants(pid)}
         for _other, pids in self._forked.values():
             orphans -= pids
-        return orphans
+        return {pid for pid in orphans if not processes.has_variable(pid, processes.SCRIPT_VARIABLE)}
 
     def _check_forked_daemons(self, pid: int, code: int) -> None:
         """A daemon that forked away has died when the last of its processes ended other than with success."""

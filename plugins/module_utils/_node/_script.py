@@ -76,7 +76,7 @@ class Script:
             text = json.dumps(self.record(), indent=2) + "\n"
             (self.folder(results) / "result.json").write_text(text, encoding="utf-8")
         except OSError as error:
-            self.note = f"result.json could not be written: {error.strerror}"
+            self.note = self.note or f"result.json could not be written: {error.strerror}"
 
     def tail(self, results: Path) -> str:
         """The end of its error output, or of its output when there is no error output."""

@@ -1,0 +1,510 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Scripts under a supervisor: what they see, what becomes of them, what is left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
+
+from node.supervised import Controller, Machine, script
+
+
+def wait_until(holds: t.Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def finish(controller: Controller) -> None:
+    """What the controller does at the end of a run."""
+    assert controller.ask("stop", grace=1)["ok"]
+    assert controller.ask("end")["ok"]
+
+
+def test_scripts_run_one_after_another_each_with_its_own_files(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller.ask("export", env={"A": "all", "B": "all"}, cpu_shares={"threads": 0.001})
+    ended = controller.run(
+        script(
+            "test",
+            'echo "$A $B $threads"; echo complaint >&2; echo more >"$RESULT_ROOT/left"',
+            name="one",
+            env={"B": "own"},
+        ),
+        script("test", 'pwd; echo "$1" "$#"; ls "$TMP" >&2; cat /proc/self/stat', name="two", args=["a b"]),
+    )
+    assert ended["state"] == "finished"
+    files, notes = controller.collect()
+    assert files["test-one/stdout"] == b"all own 1\n"
+    assert files["test-one/stderr"] == b"complaint\n"
+    assert files["test-one/left"] == b"more\n"
+    out = files["test-two/stdout"].decode().splitlines()
+    assert out[:2] == [str(folder / "results" / "test-two"), "a b 1"]
+    # proc(5): the fields behind the name are state, parent, process group, session. Each script has its own.
+    assert out[2].rpartition(")")[2].split()[3] != str(os.getsid(0))
+    assert notes == []
+    one, two = controller.record("test-one"), controller.record("test-two")
+    assert one["exit_code"] == two["exit_code"] == 0
+    assert one["started"] <= one["finished"] <= two["started"] <= two["finished"]
+    finish(controller)
+
+
+def test_a_failed_script_ends_its_phase(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    ended = controller.run(script("test", "echo no such thing >&2; exit 3", name="one"), script("test", "", name="two"))
+    assert (ended["state"], ended["script"], ended["exit_code"]) == ("failed", "test-one", 3)
+    assert ended["text"] == "test script one ended with exit code 3: no such thing"
+    assert controller.record("test-two")["started"] is None
+    finish(controller)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "text"),
+    [
+        (None, 127, "/nowhere cannot be run: No such file or directory"),
+        ("#!/no/such/interpreter\n", 127, "cannot be run: No such file or directory"),
+        ("", 0, None),
+        ("echo without a first line", 0, None),
+    ],
+)
+def test_what_cannot_be_run(machine: Machine, content: str | None, code: int, text: str | None) -> None:
+    _folder, controller = machine.new_run()
+    what = {**script("test", ""), "content": content, "path": "/nowhere"}
+    ended = controller.run(what)
+    assert controller.record("test-it")["exit_code"] == code
+    assert ended["state"] == ("finished" if code == 0 else "failed")
+    assert text is None or text in ended["text"]
+    finish(controller)
+
+
+def test_standard_input_is_empty(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    assert controller.run(script("test", "cat; read line || echo nothing"))["state"] == "finished"
+    assert controller.collect()[0]["test-it/stdout"] == b"nothing\n"
+    finish(controller)
+
+
+def test_binary_output(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    text = r"printf '\000\377\033[31mred\n' >&2; head -c 3000 /dev/urandom; printf '\000\377\033[31mred\n' >&2; exit 1"
+    ended = controller.run(script("test", text))
+    assert ended["text"].endswith("exit code 1: \ufffd\ufffd\ufffd[31mred")
+    files, _notes = controller.collect()
+    assert len(files["test-it/stdout"]) == 3000
+    assert files["test-it/stderr"] == b"\0\377\033[31mred\n" * 2
+    finish(controller)
+
+
+def test_200_megabytes_of_output_are_cut_with_a_note(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    ended = controller.run(script("test", "echo first; head -c 200M /dev/zero; echo last"))
+    assert ended["state"] == "finished"
+    files, notes = controller.collect(limit=10 * 1048576)
+    assert len(files["test-it/stdout"]) == 1048576
+    assert files["test-it/stdout"].endswith(b"\0last\n")
+    assert notes == [
+        "test-it/stdout: cut to its last 1048576 of 209715211 bytes, the limit for a node is 10485760 bytes"
+    ]
+    files, notes = controller.collect()
+    assert (len(files["test-it/stdout"]), notes) == (209715211, [])
+    finish(controller)
+
+
+def test_what_ignores_term_is_killed(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    controller.ask(
+        "start", phase="test", scripts=[script("test", "trap '' TERM; while :; do sleep 0.1; done")], armed=False
+    )
+    time.sleep(0.3)
+    begin = time.monotonic()
+    assert controller.ask("stop", grace=0.5)["changed"]
+    assert 0.4 < time.monotonic() - begin < 2
+    record = controller.record("test-it")
+    assert (record["exit_code"], record["stopped"]) == (-signal.SIGKILL, True)
+    assert not controller.ask("stop", grace=0.5)["changed"]
+    finish(controller)
+
+
+FORKS_AWAY = "setsid sh -c 'sleep 60 & sleep 60' & setsid env -i sleep 60 & exit 0"
+
+
+def test_what_a_test_leaves_running_ends_with_the_run(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    assert controller.run(script("test", FORKS_AWAY))["state"] == "finished"
+    supervisor = supervisor_of(controller)
+    wait_until(lambda: len(_processes.descendants(supervisor)) == 4)
+    assert controller.ask("stop", grace=1)["changed"]
+    assert _processes.descendants(supervisor) == []
+    assert controller.ask("end")["ok"]
+
+
+def supervisor_of(controller: Controller) -> int:
+    """Its pid, from the other end of the connection."""
+    import socket
+    import struct
+
+    return int(struct.unpack("3i", controller._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def test_timeout_of_a_script(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    begin = time.monotonic()
+    ended = controller.run(script("test", "trap '' TERM; echo here; while :; do sleep 0.1; done", timeout=0.5))
+    assert time.monotonic() - begin < 3
+    assert ended["text"] == "test script it timed out after 0.5 s: here"
+    assert controller.record("test-it")["timed_out"]
+    finish(controller)
+
+
+def test_timeout_of_a_daemon_is_for_its_start(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    assert controller.run(script("daemon", "sleep 60", timeout=1.3), phase="daemon")["state"] == "finished"
+    time.sleep(0.6)
+    assert controller.record("daemon-it")["state"] == "ready"
+    finish(controller)
+
+
+# Daemons
+
+
+def test_a_daemon_that_forks_away_has_started(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    begin = time.monotonic()
+    assert controller.run(script("daemon", "(setsid sleep 60 &) ; exit 0"), phase="daemon")["state"] == "finished"
+    assert time.monotonic() - begin < 0.8
+    finish(controller)
+
+
+def test_a_daemon_in_the_foreground_has_started_after_a_grace(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    begin = time.monotonic()
+    assert controller.run(script("daemon", "exec sleep 60"), phase="daemon")["state"] == "finished"
+    assert 0.8 < time.monotonic() - begin < 3
+    finish(controller)
+
+
+def test_a_daemon_that_fails_at_once_has_not(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    ended = controller.run(script("daemon", "echo address in use >&2; exit 1"), phase="daemon")
+    assert (ended["state"], ended["text"]) == ("failed", "daemon it ended with exit code 1: address in use")
+    finish(controller)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("sleep 1.5; echo gave up >&2; exit 4", 4),
+        ("sleep 1.5; echo gave up >&2; kill -9 $$", -9),
+        ("(setsid sh -c 'sleep 0.7; echo gave up >&2; exit 4' &); exit 0", 4),
+        ("(setsid env -i sh -c 'sleep 0.7; echo gave up >&2; exit 4' &); exit 0", 4),
+        ("(setsid sh -c '(sleep 0.9; echo gave up >&2; exit 4) & exit 0' &); exit 0", 4),
+    ],
+    ids=["foreground", "killed", "forked", "forked without environment", "forked twice"],
+)
+def test_a_daemon_that_dies_is_reported_with_its_last_output(machine: Machine, text: str, code: int) -> None:
+    _folder, controller = machine.new_run()
+    assert controller.run(script("daemon", text), phase="daemon")["state"] == "finished"
+    died = controller.wait_for("died")
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    assert died["text"] == f"daemon it ended during the run with {how}: gave up"
+    assert (died["script"], died["exit_code"]) == ("daemon-it", code)
+    finish(controller)
+
+
+def test_a_daemon_may_come_to_its_end(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    daemons = (
+        script("daemon", "sleep 1.2; exit 0", name="slow"),
+        script("daemon", "(setsid sleep 0.3 &); exit 0", name="forked"),
+    )
+    assert controller.run(*daemons, phase="daemon")["state"] == "finished"
+    # Somebody else's orphan fails meanwhile.
+    assert controller.run(script("test", "(setsid sh -c 'sleep 0.4; exit 7' &); sleep 0.8"))["state"] == "finished"
+    assert not [event for event in controller.events if event["event"] == "died"]
+    finish(controller)
+
+
+LISTEN = (
+    "sleep 0.5; exec python3 -c 'import socket,time; s=socket.create_server((\"127.0.0.1\", {port})); time.sleep(60)'"
+)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_a_daemon_is_ready_when_its_port_is_open(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    port = free_port()
+    daemon = script("daemon", LISTEN.format(port=port), ready={"port": port, "timeout": 15})
+    assert controller.run(daemon, phase="daemon")["state"] == "finished"
+    assert controller.record("daemon-it")["state"] == "ready"
+    import socket
+
+    socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    finish(controller)
+
+
+@pytest.mark.parametrize("ready", [{"file": "here"}, {"command": "test -e $RESULT_ROOT/here || test -e here"}])
+def test_a_daemon_is_ready_when_a_file_is_there_or_a_command_succeeds(
+    machine: Machine, ready: dict[str, t.Any]
+) -> None:
+    _folder, controller = machine.new_run()
+    begin = time.monotonic()
+    daemon = script("daemon", "sleep 0.5; touch here; exec sleep 60", ready=ready)
+    assert controller.run(daemon, phase="daemon")["state"] == "finished"
+    assert 0.4 < time.monotonic() - begin < 3
+    finish(controller)
+
+
+@pytest.mark.parametrize(
+    ("ready", "what"),
+    [
+        ({"port": 1, "timeout": 0.3}, "port 1"),
+        ({"file": "never", "timeout": 0.3}, "file never"),
+        ({"command": "sleep 60", "timeout": 0.3}, "command sleep 60"),
+    ],
+)
+def test_a_daemon_that_does_not_become_ready(machine: Machine, ready: dict[str, t.Any], what: str) -> None:
+    _folder, controller = machine.new_run()
+    ended = controller.run(script("daemon", "echo starting; sleep 60", ready=ready), phase="daemon")
+    assert ended["text"] == f"daemon it is not ready after 0.3 s: {what}: starting"
+    finish(controller)
+
+
+def test_a_daemon_whose_condition_does_not_hold_is_skipped(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    daemon = script("daemon", ': >"$TMP/$MULTIDEVICE_SCRIPT.skipped"', ready={"port": 1})
+    assert controller.run(daemon, phase="daemon")["state"] == "finished"
+    assert controller.record("daemon-it")["note"] == "its condition does not hold on this machine"
+    finish(controller)
+
+
+# Armed tests, and the word to go
+
+
+def test_armed_tests_wait_for_the_word_to_go(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    monitor = script("monitor", "echo watching; exec sleep 60")
+    controller.run(monitor, script("test", "echo ran"), script("test", "echo too", name="next"), armed=True)
+    time.sleep(0.3)
+    assert controller.record("test-it")["started"] is None
+    assert not controller.ask("start", phase="test", scripts=[script("test", "exit 1")], armed=False)["changed"]
+    assert controller.ask("go", phase="test")["changed"]
+    assert not controller.ask("go", phase="test")["changed"]
+    assert controller.wait_for("phase", phase="test")["state"] == "finished"
+    monitor, test = controller.record("monitor-it"), controller.record("test-it")
+    assert monitor["state"] == "running"
+    assert 0 <= test["started"] - monitor["started"] < 0.05
+    controller.ask("stop", grace=1)
+    files, _notes = controller.collect()
+    assert (files["monitor-it/stdout"], files["test-it/stdout"], files["test-next/stdout"]) == (
+        b"watching\n",
+        b"ran\n",
+        b"too\n",
+    )
+    assert controller.ask("end")["ok"]
+
+
+def test_armed_tests_never_run_when_they_are_stopped_before(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    controller.run(script("test", "echo ran >ran"), armed=True)
+    assert controller.ask("stop", grace=1)["changed"]
+    assert not controller.ask("go", phase="test")["changed"]
+    assert "test-it/ran" not in controller.collect()[0]
+    assert controller.ask("end")["ok"]
+
+
+# Who may speak, and what is said again
+
+
+def test_only_who_knows_the_token_is_let_in(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    stranger = Controller(folder, token="guessed")
+    assert stranger.hello == {"id": 1, "ok": False, "text": "the token is not this run's"}
+    assert not stranger.ask("end")["ok"]
+    assert not stranger.ask("start", phase="test", scripts=[], armed=False)["ok"]
+    stranger._connection.sendall(b"\n\0no json\n")
+    assert stranger._lines.readline() == b""
+    finish(controller)
+
+
+def test_a_script_may_ask_but_not_command(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller.run(script("test", 'echo "$MULTIDEVICE_TOKEN"'))
+    token = controller.collect()[0]["test-it/stdout"].decode().strip()
+    impostor = Controller(folder, token=token)
+    assert impostor.hello["ok"]
+    assert impostor.ask("end")["text"] == "a script can ask for barriers and messages only"
+    impostor.tell("ask", what="barrier", name="x")
+    asked = controller.wait_for("ask")
+    assert asked["question"] == {"what": "barrier", "name": "x"}
+    controller.ask("answer", number=asked["number"], asked=asked["asked"], answer={"ok": True})
+    assert impostor._next() == {"id": 3, "ok": True}
+    finish(controller)
+
+
+def test_a_controller_that_comes_back_hears_what_it_has_missed(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller.run(script("test", "exit 1"))
+    seen = controller.events[-1]["seq"]
+    controller.close()
+    again = Controller(folder, after=seen - 1)
+    assert [event["seq"] for event in again.events] == [seen]
+    again.close()
+    third = Controller(folder, after=seen)
+    assert third.events == []
+    finish(third)
+
+
+# The end of a supervisor that nobody has told to end
+
+
+def test_without_a_word_from_the_controller_the_machine_cleans_itself(machine: Machine) -> None:
+    _folder, controller = machine.new_run(lease=1.5)
+    controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
+    assert b"192.0.2.1 server\n" in machine.hosts.read_bytes()
+    controller.ask(
+        "start", phase="test", scripts=[script("test", f"trap '' TERM; {FORKS_AWAY[:-6]} sleep 60")], armed=False
+    )
+    for _word in range(4):
+        time.sleep(0.5)
+        assert controller.ask("alive", after=0)["ok"]
+    machine.assert_clean(5)
+
+
+def test_a_supervisor_that_is_told_to_end_by_a_signal_cleans(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
+    controller.ask("start", phase="test", scripts=[script("test", FORKS_AWAY)], armed=False)
+    os.kill(supervisor_of(controller), signal.SIGTERM)
+    machine.assert_clean(5)
+
+
+def test_a_killed_supervisor_takes_everything_with_it(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
+    controller.ask("start", phase="test", scripts=[script("test", f"{FORKS_AWAY[:-6]} sleep 60")], armed=False)
+    controller.wait_for("script")
+    time.sleep(0.2)
+    everything = _processes.descendants(supervisor_of(controller))
+    assert len(everything) >= 4
+    os.kill(supervisor_of(controller), signal.SIGKILL)
+    machine.assert_clean(3)
+    assert [pid for pid in everything if _processes.is_alive(pid)] == []
+    assert not _install.clean(folder)
+
+
+def test_what_two_killed_processes_leave_is_cleaned_by_the_module(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
+    controller.ask("start", phase="test", scripts=[script("test", "setsid sleep 60 & sleep 60")], armed=False)
+    controller.wait_for("script")
+    time.sleep(0.2)
+    supervisor = supervisor_of(controller)
+    guard = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
+    for pid in (guard, supervisor):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.3)
+    assert folder.exists()
+    assert _install.clean(folder)
+    assert not _install.clean(folder)
+
+
+def test_what_was_left_before_a_power_cut_is_cleaned_by_the_next_run(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
+    supervisor = supervisor_of(controller)
+    guard = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
+    for pid in (guard, supervisor):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    long_ago = time.time() - 3600
+    os.utime(folder, (long_ago, long_ago))
+    _other, other = machine.new_run()
+    assert not folder.exists()
+    assert machine.hosts.read_bytes() == machine.untouched
+    finish(other)
+
+
+# Several runs on one machine
+
+
+def test_two_runs_on_one_machine_do_not_touch_each_other(machine: Machine) -> None:
+    one_folder, one = machine.new_run()
+    two_folder, two = machine.new_run()
+    for number, controller in enumerate((one, two), 1):
+        controller.ask("export", env={}, hosts=[[f"192.0.2.{number}", "server"]])
+        controller.ask("start", phase="test", scripts=[script("test", "setsid sleep 60 & sleep 60")], armed=False)
+        controller.wait_for("script")
+    assert machine.hosts.read_text().count("BEGIN multidevice") == 2
+    finish(one)
+    assert not one_folder.exists()
+    assert two_folder.exists()
+    assert two.record("test-it")["state"] == "running"
+    assert "192.0.2.2 server" in machine.hosts.read_text()
+    assert "192.0.2.1 server" not in machine.hosts.read_text()
+    finish(two)
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(machine: Machine) -> t.Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("a file system of its own takes root")
+    machine.base.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs", machine.base], check=True)
+    try:
+        yield machine.base
+    finally:
+        subprocess.run(["umount", "--lazy", machine.base], check=True)
+
+
+def test_a_test_that_fills_the_disk(machine: Machine, small_disk: Path) -> None:
+    _folder, controller = machine.new_run()
+    ended = controller.run(
+        script("test", "exec 2>&1; yes | head -c 5M; echo $?; exit 1"), script("test", "", name="two")
+    )
+    assert ended["state"] == "failed"
+    assert f"(the disk is full: 0 KB are free in {small_disk}" in ended["text"]
+    files, _notes = controller.collect()
+    assert len(files["test-it/stdout"]) > 100000
+    assert controller.record("test-it")["exit_code"] == 1
+    finish(controller)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_scripts_that_cannot_be_started_on_a_full_disk(machine: Machine, small_disk: Path) -> None:
+    _folder, controller = machine.new_run()
+    subprocess.run(["sh", "-c", f"yes >{small_disk}/filler"], check=False, capture_output=True)
+    assert not controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])["ok"]
+    assert machine.hosts.read_bytes() == machine.untouched
+    ended = controller.run(script("test", "echo never"))
+    assert "could not be started: No space left on device" in ended["text"]
+    assert controller.collect()[1] == []
+    finish(controller)
+    (small_disk / "filler").unlink()
+
+
+def test_a_supervisor_that_cannot_be_installed_on_a_full_disk(machine: Machine, small_disk: Path) -> None:
+    subprocess.run(["sh", "-c", f"yes >{small_disk}/filler"], check=False, capture_output=True)
+    with pytest.raises(Exception, match="No space left on device"):
+        machine.new_run()
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+    (small_disk / "filler").unlink()
