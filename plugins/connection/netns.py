@@ -134,12 +134,13 @@ class Connection(ConnectionBase):
             )
         return lab
 
-    def _run(self, argv: list[str], **options: t.Any) -> tuple[int, bytes, bytes]:
+    def _run(
+        self, argv: list[str], *, stdout: int | t.IO[bytes] = subprocess.PIPE, **source: t.Any
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command; `source` is what subprocess knows as stdin or input."""
         lab = self._reachable_lab()
         command = lab.machine_command(self._node, argv)
-        done = subprocess.run(
-            command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "check": False, **options}
-        )
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, **source)
         if done.returncode and self._lost(lab, done.returncode):
             raise AnsibleConnectionFailure(f"node {self._node} of the virtual lab {lab.settings.name} was lost")
         return done.returncode, done.stdout, done.stderr

@@ -6,6 +6,9 @@
 
 """Bring a virtual lab up, take it down, and break it on purpose."""
 
+# There is no module here whose run_command could be called.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import contextlib
@@ -135,6 +138,8 @@ def up(request: Request, *, check: bool = False) -> Outcome:
 def _check_tools(request: Request) -> None:
     for tool in ("ip", "nsenter"):
         _tool(tool)
+    if request.python is not None and not _is_usable(request.python):
+        raise InputError(f"{request.python} is no Python interpreter of version 3.9 or later on this machine")
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError) as error:
@@ -165,12 +170,17 @@ def _settings(request: Request, *, network: str) -> LabSettings:
 
 
 def machine_python() -> str:
-    """A Python that the machines can run: the system's own, else the one that a virtual environment here is made from."""
+    """A Python that the machines can run: the system's own, else what a virtual environment here is made from."""
     system = "/usr/bin/python3"
-    probe = "import sys; sys.exit(sys.version_info < (3, 9))"
-    if os.path.exists(system) and subprocess.run([system, "-I", "-c", probe], check=False).returncode == 0:
-        return system
-    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    return system if _is_usable(system) else os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+def _is_usable(python: str) -> bool:
+    probe = [python, "-I", "-c", "import sys; print(sys.version_info >= (3, 9))"]
+    try:
+        return subprocess.run(probe, capture_output=True, check=False).stdout.strip() == b"True"
+    except OSError:
+        return False
 
 
 def _choose_network(request: Request, present: LabState | None) -> str:
@@ -256,17 +266,15 @@ def _starter(command: list[str]) -> t.Iterator[dict[str, t.Any]]:
         stderr=subprocess.PIPE,
         env={"PATH": MACHINE_PATH, "LANG": "C.UTF-8"},
     ) as starter:
-        assert starter.stdin and starter.stdout and starter.stderr
-        answer = starter.stdout.readline()
+        stdin, stdout, stderr = (t.cast(t.IO[bytes], pipe) for pipe in (starter.stdin, starter.stdout, starter.stderr))
+        answer = stdout.readline()
         if not answer:
-            raise NodeError(
-                f"the virtual lab did not come up: {starter.stderr.read().decode(errors='replace').strip()}"
-            )
+            raise NodeError(f"the virtual lab did not come up: {stderr.read().decode(errors='replace').strip()}")
         message = json.loads(answer)
         if "error" in message:
             raise NodeError(f"the virtual lab did not come up: {message['error']}")
         yield message
-        starter.stdin.write(b"keep\n")
+        stdin.write(b"keep\n")
 
 
 # ---------------------------------------------------------------- ssh
@@ -426,10 +434,6 @@ def _tool(name: str) -> str:
 
 
 # ---------------------------------------------------------------- breaking things on purpose
-
-
-def run(state: LabState, node: str, argv: t.Sequence[str], **options: t.Any) -> subprocess.CompletedProcess[t.Any]:
-    return subprocess.run(state.machine_command(node, argv), **{"check": False, **options})
 
 
 def set_management(state: LabState, node: str, *, connected: bool) -> None:

@@ -14,6 +14,9 @@ Everything descends from the switch's pid namespace, so the end of the switch is
 whatever the reason.
 """
 
+# No module: nothing of Ansible is here.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import ctypes

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
@@ -98,6 +100,50 @@ def test_ssh_is_refused_to_an_ordinary_user(ordinary_user: Controller) -> None:
     refused = ordinary_user.lab("up", ssh=True)
     assert refused.returncode != 0
     assert "can be reached over ssh only when root brings it up" in refused.stdout
+
+
+def test_an_interpreter_in_a_folder_that_the_machines_have_of_their_own(controller: Controller) -> None:
+    """An interpreter in root's home or in the temporary folder is not hidden."""
+    base = Path(sys.base_prefix)
+    private = ("/root", "/tmp", "/var/tmp", "/run")
+    if not any(base.is_relative_to(folder) for folder in private):
+        pytest.skip(f"the interpreter of these tests is in none of the folders {' '.join(private)}")
+    python = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
+    controller.up(python=python)
+    assert controller.play([{"ansible.builtin.ping": {}}]).returncode == 0
+    refused = controller.lab("up", python="/bin/true")
+    assert refused.returncode != 0
+    assert "/bin/true is no Python interpreter" in refused.stdout
+
+
+STREAM_COMMAND = """
+import json, sys
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader, init_plugin_loader
+init_plugin_loader()
+connection = connection_loader.get("lab.multidevice.netns", PlayContext())
+connection.set_options(var_options={"ansible_netns_state": sys.argv[1], "ansible_netns_node": "client-2"})
+try:
+    print(json.dumps(connection.stream_command(sys.argv[2])))
+except AnsibleConnectionFailure as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_live_stream(controller: Controller) -> None:
+    state = controller.up()
+    arguments = ("-c", STREAM_COMMAND, state.file, "hostname; while read line; do echo got $line; done")
+    command = json.loads(controller.run("python", *arguments).stdout)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as stream:
+        assert stream.stdin and stream.stdout
+        assert stream.stdout.readline() == "client-2\n"
+        stream.stdin.write("this\n")
+        assert stream.stdout.readline() == "got this\n"
+        stream.stdin.close()
+        assert stream.wait(10) == 0
+    control.power_off(state, "client-2")
+    assert "powered off or its management link is cut" in controller.run("python", *arguments).stderr
 
 
 def test_machines_that_are_gone_are_unreachable(controller: Controller) -> None:
