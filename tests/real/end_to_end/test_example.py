@@ -1,0 +1,100 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The example of the collection, over namespaces and over ssh, with one fork and with five, in both strategies."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from end_to_end.contract import check_shape, check_times, events, files, overlap, scripts_of
+from end_to_end.plays import Play
+from end_to_end.sites import Site
+
+EXAMPLE = "../examples/transfer.yaml"
+ADDRESSES = {"server-1": "192.168.222.1", "client-1": "192.168.222.2", "client-2": "192.168.222.3"}
+SCRIPT_OF = {"server-1": "daemon-transfer-server", "client-1": "test-transfer", "client-2": "test-transfer"}
+
+
+def check_example(site: Site, play: Play) -> None:
+    end = time.time()
+    assert play.process.returncode == 0, play.output
+    summary = play.summary
+    check_shape(summary)
+    check_times(summary, play.started, end)
+    assert (summary["result"], summary["job"], len(summary["runs"])) == ("finish", EXAMPLE, 1)
+    run = summary["runs"][0]
+    assert (run["result"], run["reason"], run["params"]) == ("finish", None, {})
+    assert list(run["nodes"]) == list(ADDRESSES)
+    for name, node in run["nodes"].items():
+        assert node["state"] == "finish"
+        assert node["roles"] == [name.partition("-")[0]]
+        assert node["ip"] == site.lab.address(name)
+        assert node["direct_ips"] == [ADDRESSES[name]]
+        assert node["direct_macs"] == site.lab.macs(name)
+    check_scripts(run)
+    check_tree(play.submission)
+    check_terminal(play)
+    site.assert_clean(play)
+
+
+def check_scripts(run: t.Mapping[str, t.Any]) -> None:
+    scripts = scripts_of(run)
+    assert set(scripts) == {("server-1", "transfer-server"), ("client-1", "transfer"), ("client-2", "transfer")}
+    tests = scripts_of(run, kind="test")
+    assert [test["exit_code"] for test in tests.values()] == [0, 0]
+    # They take three seconds each.
+    assert overlap(tests.values()) > 2
+    assert all(test["metrics"]["throughput"]["value"] > 0 for test in tests.values())
+    # The server was up until the last client was done, then it was stopped.
+    server = scripts["server-1", "transfer-server"]
+    assert overlap([server, *tests.values()]) == overlap(tests.values())
+    assert server["exit_code"] != 0
+
+
+def check_tree(submission: Path) -> None:
+    expected = {"summary.json", "runs/1/job.yaml", "runs/1/events.jsonl"}
+    for node, script in SCRIPT_OF.items():
+        expected |= {f"runs/1/nodes/{node}/job.yaml"}
+        expected |= {f"runs/1/nodes/{node}/{script}/{file}" for file in ("stdout", "stderr", "result.json")}
+    expected |= {f"runs/1/nodes/client-{number}/test-transfer/metrics.json" for number in (1, 2)}
+    assert expected <= files(submission)
+    nodes = submission / "runs" / "1" / "nodes"
+    served = (nodes / "server-1" / "daemon-transfer-server" / "stdout").read_text()
+    for client in ("client-1", "client-2"):
+        assert f"bytes from {ADDRESSES[client]}" in served
+        job = yaml.safe_load((nodes / client / "job.yaml").read_text())
+        assert (job["node"], job["node_roles"], job["direct_ips"]) == (client, "client", ADDRESSES[client])
+    told = events(submission)
+    assert [event["time"] for event in told] == sorted(event["time"] for event in told)
+    assert {event["node"] for event in told} == {None, *ADDRESSES}
+
+
+def check_terminal(play: Play) -> None:
+    """The table shows what matters, and where the rest is."""
+    output = play.output
+    for node, address in ADDRESSES.items():
+        line = next(line for line in output.splitlines() if line.split()[1:3] == [node, node.partition("-")[0]])
+        assert address in line
+    assert output.count("Gbit/s") == 2
+    assert f"results: {play.submission}" in output
+    assert f"{play.submission.name}: finish" in output
+
+
+def test_through_namespaces(site: Site) -> None:
+    check_example(site, site.run(EXAMPLE, "-i", str(site.lab.inventory), "--forks=5"))
+
+
+def test_with_one_fork_and_free_strategy(site: Site) -> None:
+    check_example(site, site.run(EXAMPLE, "-i", str(site.lab.inventory), "--forks=1", ANSIBLE_STRATEGY="free"))
+
+
+@pytest.mark.parametrize("forks", [1, 5])
+def test_over_ssh(ssh_site: Site, forks: int) -> None:
+    check_example(ssh_site, ssh_site.run(EXAMPLE, "-i", str(ssh_site.lab.inventory), f"--forks={forks}"))
