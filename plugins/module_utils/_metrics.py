@@ -11,7 +11,10 @@ import math
 import typing as t
 from pathlib import Path
 
-METRICS_LIMIT = 1048576
+from ansible_collections.lab.multidevice.plugins.module_utils import _iperf3
+
+SIZE_LIMIT = 33554432
+FILES_LIMIT = 50
 
 Metrics = dict[str, dict[str, t.Any]]
 
@@ -19,14 +22,40 @@ Metrics = dict[str, dict[str, t.Any]]
 def read_metrics(folder: Path) -> Metrics:
     """The numbers that a script left in its result folder, ``{name: {"value", "unit"}}``; what is no number is left out.
 
-    ``metrics.json`` holds ``{name: number}`` or ``{name: {"value": number, "unit": text}}``.
+    ``metrics.json`` holds ``{name: number}`` or ``{name: {"value": number, "unit": text, "better": "higher"}}``.
+    The JSON output of iperf3, in a file or printed, is read too; a name that ``metrics.json`` gives wins.
     """
-    path = folder / "metrics.json"
+    found: Metrics = {}
+    for path in sorted(folder.glob("*.json"))[:FILES_LIMIT]:
+        if path.name not in ("metrics.json", "result.json"):
+            _add(found, _iperf3.numbers_in(_text(path)), path.stem)
+    _add(found, _iperf3.numbers_in(_text(folder / "stdout")), "stdout")
+    found.update(_declared(folder / "metrics.json"))
+    return found
+
+
+def shown(metric: t.Mapping[str, t.Any]) -> str:
+    """A number with its unit, short enough for a table."""
+    unit = f" {metric['unit']}" if metric.get("unit") else ""
+    return f"{number(metric['value'])}{unit}"
+
+
+def number(value: float) -> str:
+    """A number with four digits that count."""
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.4g}"
+
+
+def _add(found: Metrics, more: Metrics, source: str) -> None:
+    for name, metric in more.items():
+        found[name if name not in found else f"{source}_{name}"] = metric
+
+
+def _declared(path: Path) -> Metrics:
     try:
-        if path.stat().st_size > METRICS_LIMIT:
-            return {}
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(_text(path))
+    except ValueError:
         return {}
     if not isinstance(content, dict):
         return {}
@@ -34,9 +63,21 @@ def read_metrics(folder: Path) -> Metrics:
     return {name: metric for name, metric in found.items() if metric is not None}
 
 
+def _text(path: Path) -> str:
+    try:
+        if path.is_symlink() or path.stat().st_size > SIZE_LIMIT:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def _metric(value: t.Any) -> dict[str, t.Any] | None:
     given = value if isinstance(value, dict) else {"value": value}
-    number = given.get("value")
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+    measured = given.get("value")
+    if isinstance(measured, bool) or not isinstance(measured, (int, float)) or not math.isfinite(measured):
         return None
-    return {"value": number, "unit": str(given.get("unit") or "")}
+    metric = {"value": measured, "unit": str(given.get("unit") or "")}
+    if given.get("better") in ("higher", "lower"):
+        metric["better"] = given["better"]
+    return metric

@@ -14,13 +14,13 @@ Summary = dict[str, t.Any]
 SCRIPT_KEYS = ("id", "name", "kind", "exit_code", "started", "finished", "timed_out", "stopped", "note")
 
 
-def summarize(runs: t.Sequence[tuple[Info, t.Sequence[Info]]]) -> Summary:
+def summarize(runs: t.Sequence[tuple[Info, Info, t.Sequence[Info]]]) -> Summary:
     """What ``summary.json`` holds, of all runs of a submission.
 
-    :param runs: of each run its state and its events, as the coordinator gives them.
+    :param runs: of each run its plan, and its state and its events as the coordinator gives them.
     """
-    summaries = [_run(info, events) for info, events in runs]
-    first = runs[0][0]
+    summaries = [_run(plan, info, events) for plan, info, events in runs]
+    first = runs[0][1]
     aborted = [run for run in summaries if run["result"] != "finish"]
     return {
         "submission_id": first["submission_id"],
@@ -31,7 +31,7 @@ def summarize(runs: t.Sequence[tuple[Info, t.Sequence[Info]]]) -> Summary:
     }
 
 
-def add_metrics(summary: Summary, metrics_of: t.Callable[[Info, str, Info], t.Optional[Info]]) -> None:
+def add_metrics(summary: Summary, metrics_of: t.Callable[[Info, str, Info], Info | None]) -> None:
     """Add to each script the numbers that it left: ``{name: {"value", "unit"}}``.
 
     :param metrics_of: gives them for a run, a node's name and a script, None when there are none.
@@ -44,29 +44,69 @@ def add_metrics(summary: Summary, metrics_of: t.Callable[[Info, str, Info], t.Op
                     script["metrics"] = dict(metrics)
 
 
-def _run(info: Info, events: t.Sequence[Info]) -> Summary:
-    nodes = {name: _node(node) for name, node in info["nodes"].items()}
+def has_failed(script: Info) -> bool:
+    """Whether a script is a failure of its own; one that was stopped because the run was over is not."""
+    if script.get("failure") or script["timed_out"]:
+        return True
+    return script["kind"] != "monitor" and not script["stopped"] and script["exit_code"] not in (None, 0)
+
+
+def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
+    planned = {node["node"]: node["scripts"] for node in plan["nodes"]}
+    nodes = {name: _node(node, planned.get(name, ())) for name, node in info["nodes"].items()}
     for event in events:
-        if event["what"] == "script" and event["node"] in nodes:
-            record = event["data"]["script"]
-            scripts = nodes[event["node"]]["scripts"]
-            scripts[record["id"]] = {key: record.get(key) for key in SCRIPT_KEYS}
+        if event["node"] in nodes:
+            _note(nodes[event["node"]]["scripts"], event)
     for node in nodes.values():
         node["scripts"] = list(node["scripts"].values())
     finished = info["result"] == "finish"
-    reason = info["reason"] or {"node": None, "script": None, "exit_code": None, "text": "the run did not come to its end"}
+    reason = info["reason"] or {
+        "node": None,
+        "script": None,
+        "exit_code": None,
+        "text": "the run did not come to its end",
+    }
     return {
         "cluster_id": info["cluster_id"],
         "number": info["number"],
         "result": "finish" if finished else "abort",
         "reason": None if finished else reason,
+        "cluster": info["cluster"],
         "params": info["params"],
         "started": info["started"],
         "finished": info["finished"],
+        "barriers": info["barriers"],
         "nodes": nodes,
     }
 
 
-def _node(node: Info) -> Summary:
+def _node(node: Info, planned: t.Sequence[Info]) -> Summary:
     kept = {key: node[key] for key in ("job_id", "roles", "state", "ip", "direct_ips", "direct_macs")}
-    return {**kept, "scripts": {}}
+    never_run = {
+        "exit_code": None,
+        "started": None,
+        "finished": None,
+        "timed_out": False,
+        "stopped": False,
+        "note": None,
+    }
+    scripts = {
+        item["id"]: {"id": item["id"], "name": item["name"], "kind": item["kind"], **never_run} for item in planned
+    }
+    return {**kept, "scripts": scripts}
+
+
+def _note(scripts: Summary, event: Info) -> None:
+    what, data = event["what"], event["data"]
+    if what == "script":
+        record = data["script"]
+        known = scripts.get(record["id"], {})
+        script = scripts[record["id"]] = {key: record.get(key) for key in SCRIPT_KEYS}
+        script.update({key: known[key] for key in ("failure", "tail") if key in known})
+        if data.get("tail") and script["exit_code"] and not script["stopped"]:
+            script["tail"] = data["tail"]
+    elif what in ("phase", "died") and data.get("script") in scripts and data.get("text"):
+        script = scripts[data["script"]]
+        script["failure"] = data["text"]
+        if data.get("tail"):
+            script["tail"] = data["tail"]

@@ -8,62 +8,167 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _matrix, _metrics, _summary
+from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+
 Row = t.Sequence[str]
+Part = t.Mapping[str, t.Any]
 
-HEAD = ("run", "node", "roles", "direct addresses", "script", "exit code", "seconds", "numbers")
-
-
-def text_table(summary: t.Mapping[str, t.Any]) -> str:
-    """The summary of a submission as a table for a terminal: a line for each script of each node of each run."""
-    rows: list[Row] = [HEAD]
-    for run in summary["runs"]:
-        for name, node in run["nodes"].items():
-            about = [str(run["number"]), name, " ".join(node["roles"]), " ".join(node["direct_ips"]) or "-"]
-            for script in node["scripts"] or [None]:
-                rows.append([*about, *_script_cells(script)])
-                about = ["", "", "", ""]
-    return _aligned(rows)
+NODES_HEAD = ("run", "node", "roles", "direct addresses", "script", "exit code", "seconds", "numbers")
+LINES = 24
+TAIL_LINES = 10
 
 
-def verdict(summary: t.Mapping[str, t.Any]) -> str:
-    """How a submission ended, in one line; for an abort, the end of the failing script's output follows."""
-    count = len(summary["runs"])
+def text_table(summary: Part) -> str:
+    """The summary of a submission as a table for a terminal.
+
+    A line for each script of each node; where that would not fit a screen, machines that fared alike share a line, and
+    of many runs only those that failed are told in so much detail. Several runs come with a table of their numbers.
+    """
+    runs = summary["runs"]
+    detailed = _node_rows(runs, alike=False)
+    if len(detailed) > LINES:
+        detailed = _node_rows(runs, alike=True)
+    if len(detailed) > LINES:
+        detailed = _node_rows([run for run in runs if run["result"] != "finish"], alike=True)[:LINES]
+    tables = [_aligned([NODES_HEAD, *detailed])] if detailed else []
+    if len(runs) > 1:
+        tables.append(_aligned(_run_rows(runs)))
+    return "\n\n".join(tables)
+
+
+def verdict(summary: Part) -> str:
+    """How a submission ended, in one line."""
+    total = len(summary["runs"])
     if summary["result"] == "finish":
-        return f"{summary['submission_id']}: finish" + (f", all of {count} runs" if count > 1 else "")
+        return f"{summary['submission_id']}: finish" + (f", all of {total} runs" if total > 1 else "")
     aborted = sum(run["result"] != "finish" for run in summary["runs"])
-    reason = summary["reason"]
-    where = f"{reason['node']}: " if reason.get("node") and reason["node"] not in reason["text"] else ""
-    which = f", {aborted} of {count} runs" if count > 1 else ""
-    return f"{summary['submission_id']}: abort{which}: {where}{reason['text']}"
+    which = f", {aborted} of {total} runs" if total > 1 else ""
+    return _printable(f"{summary['submission_id']}: abort{which}: {reason(summary['reason'])}")
 
 
-def _script_cells(script: t.Optional[t.Mapping[str, t.Any]]) -> Row:
-    if script is None:
-        return ("-", "-", "-", "")
-    numbers = ", ".join(_number(name, metric) for name, metric in script.get("metrics", {}).items())
-    return (f"{script['kind']} {script['name']}", _exit_code(script), _seconds(script), numbers)
+def reason(why: Part) -> str:
+    """Why a run aborted: the node, unless the text names it, and the text."""
+    where = f"{why['node']}: " if why.get("node") and why["node"] not in why["text"] else ""
+    return f"{where}{why['text']}"
 
 
-def _exit_code(script: t.Mapping[str, t.Any]) -> str:
+def last_words(summary: Part) -> str:
+    """The end of the failing script's output, under a line that says whose it is; empty when no script is to blame."""
+    found = failing_script(summary)
+    if found is None:
+        return ""
+    run, node, script = found
+    lines = str(script.get("tail") or "").splitlines()[-TAIL_LINES:]
+    if not lines:
+        return ""
+    where = f"run {run['number']}, " if len(summary["runs"]) > 1 else ""
+    head = f"the last lines of {script['kind']} {script['name']} ({where}{node}):"
+    return "\n".join([head, *[f"  | {_printable(line)}" for line in lines]])
+
+
+def failing_script(summary: Part) -> tuple[Part, str, Part] | None:
+    """The script that is the reason of the first abort: its run, its node's name, itself."""
+    for run in summary["runs"]:
+        why = run["reason"]
+        node = run["nodes"].get(why["node"]) if why else None
+        for script in node["scripts"] if node else ():
+            if script["id"] == why["script"]:
+                return run, why["node"], script
+        if why:
+            return None
+    return None
+
+
+def exit_word(script: Part) -> str:
+    """How a script ended, in a word."""
     if script["timed_out"]:
         return "timed out"
+    if script["started"] is None:
+        return "not run" if script["exit_code"] is None else "not started"
     if script["stopped"]:
         return "stopped"
     return "-" if script["exit_code"] is None else str(script["exit_code"])
 
 
-def _seconds(script: t.Mapping[str, t.Any]) -> str:
-    if script["started"] is None or script["finished"] is None:
-        return "-"
-    return f"{script['finished'] - script['started']:.2f}"
+def seconds(record: Part) -> float | None:
+    """How long a script or a run took."""
+    if record["started"] is None or record["finished"] is None:
+        return None
+    return float(record["finished"] - record["started"])
 
 
-def _number(name: str, metric: t.Mapping[str, t.Any]) -> str:
-    unit = f" {metric['unit']}" if metric.get("unit") else ""
-    return f"{name} {metric['value']:g}{unit}"
+def _node_rows(runs: t.Iterable[Part], *, alike: bool) -> list[Row]:
+    rows: list[Row] = []
+    for run in runs:
+        for names in _groups(run) if alike else [[name] for name in run["nodes"]]:
+            nodes = [run["nodes"][name] for name in names]
+            addresses = [ip for node in nodes for ip in node["direct_ips"]]
+            about = [str(run["number"]), wording.names(names), " ".join(nodes[0]["roles"])]
+            about.append((wording.names(addresses, at_most=2) if alike else " ".join(addresses)) or "-")
+            for scripts in zip(*[node["scripts"] for node in nodes]) if nodes[0]["scripts"] else [None]:
+                rows.append([*about, *_script_cells(scripts)])
+                about = ["", "", "", ""]
+    return rows
+
+
+def _groups(run: Part) -> list[list[str]]:
+    """The nodes of a run, those together that have the same roles and whose scripts ended alike."""
+    groups: dict[t.Any, list[str]] = {}
+    for name, node in run["nodes"].items():
+        fate = tuple((script["id"], exit_word(script), bool(script.get("failure"))) for script in node["scripts"])
+        groups.setdefault((tuple(node["roles"]), fate), []).append(name)
+    return list(groups.values())
+
+
+def _script_cells(scripts: t.Sequence[Part] | None) -> Row:
+    if scripts is None:
+        return ("-", "-", "-", "")
+    first = scripts[0]
+    took = [passed for passed in map(seconds, scripts) if passed is not None]
+    span = " to ".join(dict.fromkeys(f"{passed:.2f}" for passed in (min(took), max(took)))) if took else "-"
+    ended = exit_word(first) + (" (failed)" if first["stopped"] and _summary.has_failed(first) else "")
+    return (f"{first['kind']} {first['name']}", ended, span, _numbers(scripts))
+
+
+def _numbers(scripts: t.Sequence[Part]) -> str:
+    found: dict[tuple[str, str], list[float]] = {}
+    for script in scripts:
+        for name, metric in script.get("metrics", {}).items():
+            found.setdefault((name, metric["unit"]), []).append(metric["value"])
+    texts = []
+    for (name, unit), values in found.items():
+        low, high = _metrics.number(min(values)), _metrics.number(max(values))
+        texts.append(f"{name} {low if low == high else f'{low} to {high}'}{f' {unit}' if unit else ''}")
+    return ", ".join(texts)
+
+
+def _run_rows(runs: t.Sequence[Part]) -> list[Row]:
+    params, metrics = _matrix.varied(runs), _matrix.columns(runs)
+    heads = [f"{column.label} ({column.unit})" if column.unit else column.label for column in metrics]
+    rows: list[Row] = [["run", *params, "result", "seconds", *heads]]
+    for run in runs:
+        cells = [_matrix.cell(run, column) for column in metrics]
+        took = seconds(run)
+        rows.append(
+            [
+                str(run["number"]),
+                *[_matrix.word(run["params"].get(name)) for name in params],
+                run["result"],
+                "-" if took is None else f"{took:.1f}",
+                *["-" if cell is None else _metrics.number(cell.mean) for cell in cells],
+            ]
+        )
+    return rows
 
 
 def _aligned(rows: t.Sequence[Row]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    texts = [[_printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in texts]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _printable(text: str) -> str:
+    """Without what would move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text.expandtabs())

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
+
+TOGETHER = 1.0
+
+Line = tuple[str, str]  # text, mood
+
+
+@dataclass
+class _Group:
+    run: RunView
+    note: Note
+    opened: float
+    at: float
+    nodes: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+class Notebook:
+    """Gathers notes for a moment, so that what many nodes do at once is one line."""
+
+    def __init__(self) -> None:
+        self._groups: list[_Group] = []
+
+    def add(self, run: RunView, note: Note, *, at: float | None = None) -> None:
+        """Note something of a run. `at`: when it happened, now if not given."""
+        key = (run.cluster_id, note.text, note.mood, note.failure)
+        for group in self._groups:
+            if (group.run.cluster_id, group.note.text, group.note.mood, group.note.failure) == key:
+                break
+        else:
+            group = _Group(run, note, time.monotonic(), time.time() if at is None else at)
+            self._groups.append(group)
+        if note.node is not None and note.node not in group.nodes:
+            group.nodes.append(note.node)
+        if note.seconds is not None:
+            group.seconds.append(note.seconds)
+
+    def lines(self, *, everything: bool = False) -> t.Iterator[Line]:
+        """The lines that no other node will join any more, in the order in which they began."""
+        while self._groups and (everything or time.monotonic() - self._groups[0].opened > TOGETHER):
+            group = self._groups.pop(0)
+            if not (group.note.failure and _is_said(group.note.failure, group.run)):
+                yield _line(group), group.note.mood
+
+
+def _line(group: _Group) -> str:
+    moment = time.strftime("%H:%M:%S", time.localtime(group.at))
+    run = f"{group.run.name}: " if group.run.name else ""
+    order = {name: number for number, name in enumerate(group.run.nodes)}
+    nodes = sorted(group.nodes, key=lambda name: order.get(name, len(order)))
+    who = f"{wording.names(nodes)}: " if nodes else ""
+    took = f" ({wording.span(group.seconds)})" if group.seconds else ""
+    return f"{moment} {run}{who}{group.note.text}{took}"
+
+
+def _is_said(failure: str, run: RunView) -> bool:
+    """Whether the run's reason says what a task has failed with; all other nodes' tasks repeat it."""
+    text = str(run.reason["text"]) if run.reason else ""
+    return bool(text) and (text in failure or failure in text)

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import os
+import string
+import typing as t
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible_collections.lab.multidevice.plugins.module_utils import _matrix, _metrics
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _template
+from ansible_collections.lab.multidevice.plugins.plugin_utils._report._page import View, shares, value_cell
+from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
+
+Record = t.Mapping[str, t.Any]
+
+
+class Comparison:
+    """Two or more submissions side by side; the first is what the others are compared with.
+
+    Runs belong together when their parameters are the same, or when each submission has but one run.
+    """
+
+    def __init__(self, submissions: Sequence[Submission]) -> None:
+        if not 2 <= len(submissions) <= len(string.ascii_uppercase):
+            raise InputError(f"submissions: {len(submissions)} were given; right would be 2 to 26 that are compared")
+        self.submissions = submissions
+        self.letters = string.ascii_uppercase[: len(submissions)]
+        self.groups = list(self._groups())
+
+    def page(self, folder: Path) -> str:
+        """The comparison as a page that lies in a folder."""
+        return _template.render(
+            "compare.html.j2",
+            title=f"{len(self.submissions)} submissions compared",
+            submissions=[self._about(number, folder) for number in range(len(self.submissions))],
+            groups=[{"title": title, "rows": [_row(*row) for row in rows]} for title, rows in self.groups],
+        )
+
+    def table(self) -> str:
+        """The comparison for a terminal."""
+        lines = [
+            f"{letter}: {one.summary['submission_id']}  {one.summary['job']}"
+            for letter, one in zip(self.letters, self.submissions, strict=True)
+        ]
+        for title, rows in self.groups:
+            lines += ["", title]
+            for column, cells in rows:
+                texts = []
+                for letter, cell in zip(self.letters, cells, strict=True):
+                    change = difference(cells[0], cell) if letter != "A" else ""
+                    texts.append(
+                        f"{letter} {_metrics.number(cell.mean) if cell else '-'}{f' ({change})' if change else ''}"
+                    )
+                unit = f" ({column.unit})" if column.unit else ""
+                lines.append(f"  {column.label}{unit}: {', '.join(texts)}")
+        return "\n".join(lines)
+
+    def _about(self, number: int, folder: Path) -> View:
+        submission = self.submissions[number]
+        summary = submission.summary
+        report = submission.folder / "report.html"
+        return {
+            "letter": self.letters[number],
+            "id": summary["submission_id"],
+            "href": quote(os.path.relpath(report, folder)) if report.is_file() else "",
+            "job": summary["job"],
+            "result": summary["result"],
+            "runs": len(summary["runs"]),
+            "started": min((run["started"] for run in summary["runs"] if run["started"] is not None), default=None),
+        }
+
+    def _groups(self) -> t.Iterator[tuple[str, list[tuple[_matrix.Column, list[_matrix.Cell | None]]]]]:
+        of_all = [one.summary["runs"] for one in self.submissions]
+        single = all(len(runs) == 1 for runs in of_all)
+        keys = [[() if single else _key(run) for run in runs] for runs in of_all]
+        columns = _matrix.columns([run for runs in of_all for run in runs])
+        for key in dict.fromkeys(key for row in keys for key in row):
+            chosen = [
+                next((run for run, own in zip(runs, row, strict=True) if own == key), None)
+                for runs, row in zip(of_all, keys, strict=False)
+            ]
+            rows = []
+            for column in columns:
+                cells = [run and _matrix.cell(run, column) for run in chosen]
+                if any(cells):
+                    rows.append((column, cells))
+            if rows:
+                yield ", ".join(f"{name} {value}" for name, value in key) or "All numbers", rows
+
+
+def difference(base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
+    """By how much a number differs from the first submission's, in percent."""
+    if base is None or cell is None or not base.mean:
+        return ""
+    return f"{100 * (cell.mean - base.mean) / abs(base.mean):+.1f} %"
+
+
+def _row(column: _matrix.Column, cells: Sequence[_matrix.Cell | None]) -> View:
+    bars = shares([cell and cell.mean for cell in cells])
+    views = []
+    for cell, share in zip(cells, bars, strict=True):
+        view = value_cell(cell, share)
+        if view is not None:
+            view.update(difference=difference(cells[0], cell), judged=_judged(column, cells[0], cell))
+        views.append(view)
+    return {"label": column.label, "unit": column.unit, "cells": views}
+
+
+def _judged(column: _matrix.Column, base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
+    if not column.better or base is None or cell is None or cell.mean == base.mean:
+        return ""
+    return "better" if (cell.mean > base.mean) == (column.better == "higher") else "worse"
+
+
+def _key(run: Record) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, _matrix.word(value)) for name, value in run["params"].items()))

@@ -1,0 +1,266 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ansible_collections.lab.multidevice.plugins.module_utils._summary import has_failed
+from ansible_collections.lab.multidevice.plugins.module_utils._wording import duration
+
+Event = t.Mapping[str, t.Any]
+Record = t.Mapping[str, t.Any]
+
+BACKGROUND_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a node's time. `row` 0 is the node's own way through the run, 1 and more what runs beside it."""
+
+    kind: str  # prepare, links, setup, daemon, monitor, test, wait, leave
+    start: float
+    end: float
+    text: str
+    row: int = 0
+    outcome: str = ""  # failed, stopped, or empty
+    barrier: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.end - self.start)
+
+    @property
+    def title(self) -> str:
+        return f"{self.text}, {duration(self.seconds)}"
+
+
+@dataclass
+class Lane:
+    """A node's time in a run."""
+
+    node: str
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of things run beside the node's own way."""
+        return max((segment.row for segment in self.segments), default=0)
+
+    @property
+    def text(self) -> str:
+        """All of it in a sentence."""
+        own = sorted((s for s in self.segments if s.row == 0), key=lambda segment: segment.start)
+        beside = [segment for segment in self.segments if segment.row]
+        told = "; ".join(segment.title for segment in own) or "nothing is known"
+        return f"{told}. Beside: {'; '.join(segment.title for segment in beside)}" if beside else told
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A barrier: who came when, and who waited for whom."""
+
+    name: str
+    arrived: dict[str, float]
+    released: float | None
+    missing: list[str]
+    end: float
+
+    @property
+    def first(self) -> float | None:
+        return min(self.arrived.values(), default=None)
+
+    @property
+    def last(self) -> list[str]:
+        """The node that the others waited for; several when they came together."""
+        if not self.arrived:
+            return []
+        latest = max(self.arrived.values())
+        return [node for node, moment in self.arrived.items() if moment == latest]
+
+    @property
+    def ahead(self) -> float:
+        """How long before the last node the one before it had come: what was waited for that node alone."""
+        moments = sorted(self.arrived.values())
+        return moments[-1] - moments[-2] if len(moments) > 1 else 0.0
+
+    def waited(self, node: str) -> float:
+        """How long a node waited here."""
+        return max(0.0, self.end - self.arrived[node])
+
+    @property
+    def total(self) -> float:
+        """The time of all nodes that was spent waiting."""
+        return sum(self.waited(node) for node in self.arrived)
+
+
+@dataclass
+class Timeline:
+    """What every node did in a run, by the clock of Redis."""
+
+    begin: float
+    end: float
+    lanes: list[Lane]
+    meetings: list[Meeting]
+    aborted: float | None
+
+    @property
+    def seconds(self) -> float:
+        return max(self.end - self.begin, 0.001)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round numbers of seconds for the axis, four to nine of them."""
+        step = 0.001
+        for factor in _factors():
+            step = factor
+            if self.seconds / factor <= 9:
+                break
+        return [step * number for number in range(int(self.seconds / step) + 1)]
+
+
+def build(summary: Record, events: Sequence[Event], *, since: t.Mapping[str, float] | None = None) -> Timeline:
+    """Make the timeline of a run from its events.
+
+    :param since: when a node's part of an earlier run was over, so that the wait for its turn does not count.
+    """
+    nodes = summary["nodes"]
+    by_node: dict[str, list[Event]] = {name: [] for name in nodes}
+    for event in events:
+        if event.get("node") in by_node:
+            by_node[event["node"]].append(event)
+    registered = next((event["time"] for event in events if event["what"] == "registered"), None)
+    started = {name: _begin(own, registered, (since or {}).get(name)) for name, own in by_node.items()}
+    of_nodes = [event["time"] for own in by_node.values() for event in own]
+    known = [moment for moment in started.values() if moment is not None]
+    begin = min([*known, *of_nodes], default=registered or 0.0)
+    aborted = next((event["time"] for event in events if event["what"] == "abort"), None)
+    end = max([*of_nodes, *[event["time"] for event in events if event["what"] == "release"], begin])
+    if aborted is not None:
+        end = max(end, aborted)
+    meetings = list(_meetings(summary, events, aborted or end))
+    lanes = [
+        Lane(name, list(_segments(nodes[name], own, started[name], meetings, aborted, end)))
+        for name, own in by_node.items()
+    ]
+    return Timeline(begin, end, lanes, meetings, aborted)
+
+
+def leaving(events: Iterable[Event]) -> dict[str, float]:
+    """When each node was last heard of."""
+    return {event["node"]: event["time"] for event in events if event.get("node")}
+
+
+def _begin(own: Sequence[Event], registered: float | None, since: float | None) -> float | None:
+    if not own:
+        return None
+    moments = [moment for moment in (registered, since) if moment is not None and moment <= own[0]["time"]]
+    return max(moments, default=own[0]["time"])
+
+
+def _meetings(summary: Record, events: Sequence[Event], end: float) -> Iterator[Meeting]:
+    arrived: dict[str, dict[str, float]] = {}
+    released: dict[str, float] = {}
+    for event in events:
+        if event["what"] == "arrive":
+            arrived.setdefault(event["data"], {}).setdefault(event["node"], event["time"])
+        elif event["what"] == "release":
+            released.setdefault(event["data"], event["time"])
+    for name, came in arrived.items():
+        record = summary.get("barriers", {}).get(name, {})
+        missing = [entry["node"] for entry in record.get("missing", [])]
+        yield Meeting(name, came, released.get(name), missing, released.get(name, end))
+
+
+def _segments(
+    node: Record,
+    own: Sequence[Event],
+    begin: float | None,
+    meetings: Sequence[Meeting],
+    aborted: float | None,
+    end: float,
+) -> Iterator[Segment]:
+    if not own or begin is None:
+        return
+    moments = {event["what"]: event["time"] for event in reversed(own)}
+    arrivals = {
+        meeting.name: meeting.arrived[own[0]["node"]] for meeting in meetings if own[0]["node"] in meeting.arrived
+    }
+    over = aborted or end
+    prepared = moments.get("write_state", moments.get("prepared", over))
+    yield Segment("prepare", begin, min(prepared, end), "prepared the machine")
+    if "write_state" in moments and node["direct_macs"]:
+        linked = arrivals.get("start", over)
+        outcome = "" if "start" in arrivals else "stopped"
+        yield Segment("links", prepared, max(prepared, linked), "bound the direct links", outcome=outcome)
+    for meeting in meetings:
+        if meeting.name in arrivals:
+            text = f"waited at {meeting.name}" + ("" if meeting.released else " in vain")
+            stop = max(meeting.end, arrivals[meeting.name])
+            yield Segment("wait", arrivals[meeting.name], stop, text, barrier=meeting.name)
+    yield from _script_segments(node, own, end)
+    finished = next((meeting.released for meeting in meetings if meeting.name == "finish"), None)
+    done = finished if aborted is None else aborted
+    left = moments.get("left", own[-1]["time"])
+    if done is not None and left > done:
+        yield Segment("leave", done, left, "stopped, collected, cleaned up")
+
+
+def _script_segments(node: Record, own: Sequence[Event], end: float) -> Iterator[Segment]:
+    # Scripts are timed by the node's clock, all else by that of Redis. An event cannot come before it happened: the
+    # least delay that was seen is the difference of the clocks.
+    delays = [event["time"] - event["data"]["at"] for event in own if event["what"] in ("script", "phase", "died")]
+    offset = min(delays, default=0.0)
+    ready = {
+        event["data"]["script"]["id"]: event["data"]["at"] + offset
+        for event in own
+        if event["what"] == "script" and event["data"].get("ready")
+    }
+    busy_until: list[float] = []
+    for script in node["scripts"]:
+        if script["started"] is None:
+            continue
+        start = script["started"] + offset
+        stop = end if script["finished"] is None else script["finished"] + offset
+        outcome = "failed" if has_failed(script) else "stopped" if script["stopped"] else ""
+        label = f"{script['kind']} {script['name']}"
+        if script["kind"] in ("setup", "test"):
+            yield Segment(script["kind"], start, stop, _ending(label, script), outcome=outcome)
+            continue
+        answered = ready.get(script["id"])
+        if script["kind"] == "daemon":
+            yield Segment(
+                "daemon",
+                start,
+                stop if answered is None else answered,
+                f"started {label}",
+                outcome=outcome if answered is None else "",
+            )
+        if script["kind"] == "monitor" or answered is not None:
+            row = next((number for number, until in enumerate(busy_until) if until <= start), len(busy_until))
+            busy_until[row : row + 1] = [stop]
+            failed = outcome if outcome == "failed" else ""
+            yield Segment(script["kind"], start, stop, label, row=1 + min(row, BACKGROUND_ROWS - 1), outcome=failed)
+
+
+def _ending(label: str, script: Record) -> str:
+    if script["timed_out"]:
+        return f"{label} timed out"
+    if script["stopped"]:
+        return f"{label} was stopped"
+    if script["exit_code"]:
+        return f"{label} ended with {script['exit_code']}"
+    return label
+
+
+def _factors() -> Iterator[float]:
+    power = 0.001
+    while True:
+        for factor in (1, 2, 5):
+            yield power * factor
+        power *= 10
