@@ -6,24 +6,20 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import tarfile
-import tempfile
 import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
-from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
+from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import complete_redis_options
 from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._stream import stream_commands
 
 Result = dict[str, t.Any]
-COLLECT_TIMEOUT = 300.0
+COLLECT_TIMEOUT = 600.0
 
 
 class ActionModule(NodeAction):
@@ -56,12 +52,6 @@ class ActionModule(NodeAction):
         return result
 
     def _attach(self, options: Result, variables: Result, *, token: str, command: list[str]) -> None:
-        redis = None
-        if options["cluster_id"]:
-            settings = RedisSettings.from_options(options)
-            redis = settings.as_options()
-            if not settings.is_set:
-                redis["redis_url"] = embedded_redis_url(start=True)
         relay.call(
             "attach",
             job_id=options["job_id"],
@@ -71,7 +61,7 @@ class ActionModule(NodeAction):
             token=token,
             lease=options["lease"],
             grace=options["grace"],
-            redis=redis,
+            redis=complete_redis_options(options) if options["cluster_id"] else None,
         )
 
     def _started(self, options: Result, variables: Result) -> Result:
@@ -107,24 +97,13 @@ class ActionModule(NodeAction):
         return {"changed": self._request(options, {"op": "stop", "grace": options["grace"]})["changed"]}
 
     def _collected(self, options: Result, variables: Result) -> Result:
-        dest = Path(options["dest"])
-        dest.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=".tar.gz", dir=relay.cache_folder())
-        os.close(handle)
-        try:
-            answer = relay.call(
-                "collect",
-                job_id=options["job_id"],
-                archive=name,
-                limit=options["limit"],
-                patience=COLLECT_TIMEOUT,
-                timeout=COLLECT_TIMEOUT * 2,
-            )
-            _unpack(Path(name), dest)
-        except (tarfile.TarError, OSError) as error:
-            raise NodeError(f"the results cannot be unpacked into {dest}: {error}") from error
-        finally:
-            os.unlink(name)
+        answer = relay.call(
+            "collect",
+            job_id=options["job_id"],
+            dest=os.path.abspath(options["dest"]),
+            limit=options["limit"],
+            timeout=COLLECT_TIMEOUT,
+        )
         result = {"changed": True, **answer}
         if answer["notes"]:
             result["warnings"] = [f"{variables['inventory_hostname']}: {note}" for note in answer["notes"]]
@@ -153,17 +132,3 @@ class ActionModule(NodeAction):
             module_name="lab.multidevice.role_scripts", module_args={**sent, **more}, task_vars=variables
         )
         return result
-
-
-def _unpack(archive: Path, dest: Path) -> None:
-    """Only files, and only below ``dest``: a node is trusted with no more. Python 3.11.2 has no filter for that yet."""
-    root = dest.resolve()
-    with tarfile.open(archive) as packed:
-        for member in packed:
-            path = (root / member.name).resolve()
-            content = packed.extractfile(member) if member.isreg() else None
-            if content is None or not path.is_relative_to(root):
-                raise NodeError(f"the results hold {member.name!r}, which is no file below their folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "wb") as target:
-                shutil.copyfileobj(content, target)

@@ -13,6 +13,8 @@ version_added: 0.1.0
 description:
   - Writes C(summary.json), and for each run C(job.yaml) and C(events.jsonl), beside what the machines' scripts have left,
     and shows the results as a table.
+  - On the controller, C(report.html), a page with all of it, and C(junit.xml) are written too. M(lab.multidevice.cluster_report)
+    makes them again from the files.
   - Closes the runs. From then on it counts how long Redis keeps them.
 author:
   - lab.multidevice contributors (@lab)
@@ -33,7 +35,7 @@ attributes:
   idempotent:
     support: none
     details:
-      - Writes the files each time.
+      - Writes the files each time. V(promised) changes nothing.
   platform:
     platforms: posix
 options:
@@ -47,9 +49,23 @@ options:
       - The folder that holds one folder for each submission.
     type: path
     default: results
+  state:
+    description:
+      - V(written) writes the results.
+      - V(promised) has them written on the controller if this C(ansible-playbook) is ended from outside before it has
+        done that itself, with what is known by then.
+    type: str
+    choices: [written, promised]
+    default: written
 """
 
 EXAMPLES = r"""
+- name: Have results even if somebody ends this play
+  lab.multidevice.cluster_results:
+    plan: "{{ plan }}"
+    dest: /srv/results
+    state: promised
+
 - name: Write the results
   lab.multidevice.cluster_results:
     plan: "{{ plan }}"
@@ -66,7 +82,7 @@ RETURN = r"""
 summary:
   description: What C(summary.json) holds.
   type: dict
-  returned: success
+  returned: when O(state=written)
   sample:
     submission_id: 20260131T120000-k3f9
     job: job.yaml
@@ -76,17 +92,27 @@ summary:
 folder:
   description: The folder of the submission.
   type: str
-  returned: success
+  returned: when O(state=written)
   sample: /srv/results/20260131T120000-k3f9
 table:
   description: The results as a table.
   type: str
-  returned: success
+  returned: when O(state=written)
   sample: "run  node  roles"
+last_words:
+  description: The end of the output of the script that failed, if one did.
+  type: str
+  returned: when O(state=written)
+  sample: ""
+report:
+  description: The page.
+  type: str
+  returned: when O(state=written), unless the task was delegated to another machine
+  sample: /srv/results/20260131T120000-k3f9/report.html
 verdict:
   description: How the submission ended, in a sentence.
   type: str
-  returned: success
+  returned: when O(state=written)
   sample: "20260131T120000-k3f9: finish"
 """
 

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client
 
 
@@ -19,3 +22,12 @@ def embedded_redis_url(start: bool, *, controller: int | None = None) -> str | N
     answer = _client.call("embedded_redis", start_relay=start, controller=controller, start=start)
     url: str | None = answer.get("url")
     return url
+
+
+def complete_redis_options(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What a task says about Redis, with files and environment taken into account; the embedded one where nothing is."""
+    settings = RedisSettings.from_options(options)
+    redis = settings.as_options()
+    if not settings.is_set:
+        redis["redis_url"] = embedded_redis_url(start=True)
+    return redis

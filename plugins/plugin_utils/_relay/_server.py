@@ -14,18 +14,24 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import LINE_LIMIT, Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_keeper import RunKeeper
 
 CHUNK = 1048576
 END_TIMEOUT = 15.0
+PIECE_TIMEOUT = 120.0
+RESULTS_LIMIT = 104857600
+ENDED = "the controller's ansible-playbook ended before the run did"
 LOG = logging.getLogger("multidevice.relay")
 
 
@@ -41,6 +47,7 @@ class Relay:
         self.keepers: dict[str, RunKeeper] = {}
         self.redis: RedisServer | None = None
         self.locks: dict[str, asyncio.Lock] = {}
+        self.results = PromisedResults()
 
     async def serve(self, controller: int) -> None:
         """Serve until the controller's process has ended; then end what it left, and remove the folder."""
@@ -56,18 +63,32 @@ class Relay:
             await self._end()
 
     async def _end(self) -> None:
-        text = "the controller's ansible-playbook ended before the run did"
-        await asyncio.gather(*(keeper.abort(text) for keeper in self.keepers.values()))
+        await asyncio.gather(*(keeper.abort(ENDED) for keeper in self.keepers.values()))
         left = list(self.links.values())
-        endings = (link.request({"op": "end"}, timeout=END_TIMEOUT) for link in left if link.is_open)
-        for outcome in await asyncio.gather(*endings, return_exceptions=True):
+        for outcome in await asyncio.gather(*(self._end_part(link) for link in left), return_exceptions=True):
             if isinstance(outcome, BaseException):
                 LOG.error("a node may not be clean: %s", outcome)
         await asyncio.gather(*(link.close() for link in left))
         await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
+        await self.results.write()
         if self.redis is not None:
             await self.redis.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _end_part(self, link: NodeLink) -> None:
+        """What the play would have done at the end of a node's part."""
+        if not link.is_open:
+            return
+        dest = self.results.folder_of(link.job_id)
+        try:
+            if dest is not None:
+                keeper = self.keepers.get(link.cluster_id or "")
+                await link.request({"op": "stop", "grace": keeper.grace if keeper else 1.0}, timeout=END_TIMEOUT)
+                await self._collect(link, dest, RESULTS_LIMIT)
+        except (MultideviceError, OSError) as error:
+            LOG.error("%s: no results: %s", link.node, error)
+        finally:
+            await link.request({"op": "end"}, timeout=END_TIMEOUT)
 
     async def _serve_task(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -165,24 +186,34 @@ class Relay:
         return {**answer, "scripts": list(link.scripts.values())}
 
     async def _op_collect(self, request: Message) -> Message:
-        """Fetch a node's packed results into a file of the controller."""
+        """Fetch a node's results into a folder of the controller."""
         link = self._link(request)
+        return await self._collect(link, Path(request["dest"]), request["limit"])
+
+    async def _collect(self, link: NodeLink, dest: Path, limit: int) -> Message:
         status: Message = {}
-        with open(request["archive"], "wb") as stream:
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tar.gz") as stream:
             piece: Message = {"offset": None}
             while piece["offset"] != stream.tell() or piece["data"]:
                 if piece["offset"] == stream.tell():
                     stream.write(base64.b64decode(piece["data"]))
                 else:
                     # The beginning, or the line broke and a piece was lost with it.
-                    status = await link.request({"op": "collect", "limit": request["limit"]})
+                    status = await link.request({"op": "collect", "limit": limit})
                     stream.seek(0)
                     stream.truncate()
-                piece = await link.request({"op": "read"}, timeout=request["patience"])
+                piece = await link.request({"op": "read"}, timeout=PIECE_TIMEOUT)
+            stream.flush()
+            await asyncio.to_thread(_results_archive.unpack, Path(stream.name), dest)
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None and piece["notes"]:
             keeper.tell(link, "collected", {"notes": piece["notes"]})
         return {"notes": piece["notes"], "scripts": status["scripts"], "phases": status["phases"]}
+
+    async def _op_promise_results(self, request: Message) -> Message:
+        """Write the results should the controller end before it has done that; without a plan: it has."""
+        self.results.promise(request)
+        return {}
 
     async def _op_detach(self, request: Message) -> Message:
         """End a node's supervisor, which cleans the node, and hang up. ``lost``: it cannot be reached any more."""

@@ -27,9 +27,10 @@ class StartSkew:
         """
         if self._told:
             return None
-        script = event["script"] if "script" in event else {}
-        if event["event"] == "script" and script["kind"] == "test" and script["started"] is not None:
-            self._starts.setdefault(link.node, link.clock.ours(script["started"]))
+        if event["event"] == "script":
+            script = event["script"]
+            if script["kind"] == "test" and script["started"] is not None:
+                self._starts.setdefault(link.node, link.clock.ours(script["started"]))
         elif event["event"] == "phase" and event["phase"] == "test":
             self._without.add(link.node)
         if not self._starts or any(other.node not in {*self._starts, *self._without} for other in links):

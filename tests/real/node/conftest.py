@@ -8,7 +8,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
 from node.supervised import Machine
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
 
 TOKEN = "a token"
-Message = t.Dict[str, t.Any]
+Message = dict[str, t.Any]
 
 
 def script(kind: str, text: str, *, name: str = "it", **more: t.Any) -> Message:

@@ -23,6 +23,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._last_state import
 
 def _write_results(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
     plan = options["plan"]
+    if options["state"] == "promised":
+        raise InputError("state: only on the controller can results be promised")
     folder = Path(options["dest"], plan["submission_id"])
     coordinator = connect()
     states = [(run, coordinator.info(run["cluster_id"]), coordinator.events(run["cluster_id"])) for run in plan["runs"]]
@@ -79,5 +81,6 @@ RESULTS = Operation(
     argument_spec={
         "plan": {"type": "dict", "required": True},
         "dest": {"type": "path", "default": "results"},
+        "state": {"type": "str", "choices": ["written", "promised"], "default": "written"},
     },
 )
