@@ -208,7 +208,7 @@ class Runner:
         else:
             how = f"ended with exit code {script.exit_code}"
         self._readiness = None
-        self._end_phase(phase, FAILED, script, f"{script.title} {how}")
+        self._end_phase(phase, FAILED, script, f"{script.kind} script {script.name} {how}")
         return False
 
     def _is_ready(self, phase: Phase, script: Script) -> bool:

@@ -196,7 +196,7 @@ def test_a_daemon_in_the_foreground_has_started_after_a_grace(machine: Machine) 
 def test_a_daemon_that_fails_at_once_has_not(machine: Machine) -> None:
     _folder, controller = machine.new_run()
     ended = controller.run(script("daemon", "echo address in use >&2; exit 1"), phase="daemon")
-    assert (ended["state"], ended["text"]) == ("failed", "daemon it ended with exit code 1: address in use")
+    assert (ended["state"], ended["text"]) == ("failed", "daemon script it ended with exit code 1: address in use")
     finish(controller)
 
 
