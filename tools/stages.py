@@ -109,7 +109,7 @@ def shellcheck(run: Run) -> Count:
 
 
 def is_shell_script(path: pathlib.Path) -> bool:
-    if not path.is_file() or path.is_symlink() or ".git" in path.parts:
+    if not path.is_file() or path.is_symlink() or ".git" in path.parts or path.suffix == ".j2":
         return False
     with open(path, "rb") as file:
         return re.match(rb"#! ?(/usr)?/bin/(env )?(ba|da)?sh\b", file.read(64)) is not None
