@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Machine, bench
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Caller, Machine, bench
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +18,17 @@ def _only_root() -> None:
         pytest.skip("network namespaces with cards are made by root only")
 
 
+@pytest.fixture(scope="session")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Caller]:
+    running = Caller(tmp_path_factory.mktemp("caller"))
+    yield running
+    running.close()
+
+
 @pytest.fixture
-def wired(tmp_path: Path) -> t.Iterator[tuple[Machine, Machine]]:
+def wired(caller: Caller, tmp_path: Path) -> t.Iterator[tuple[Machine, Machine]]:
     """Two machines and two cables: eth1 to eth1, eth2 to eth2. The near machine's cards are down, the far one's are up."""
-    with bench(tmp_path) as here:
+    with bench(caller, tmp_path) as here:
         near, far = here.machine(), here.machine()
         for number in (1, 2):
             here.cable(
@@ -32,6 +39,6 @@ def wired(tmp_path: Path) -> t.Iterator[tuple[Machine, Machine]]:
 
 
 @pytest.fixture
-def empty_bench(tmp_path: Path) -> t.Iterator[Bench]:
-    with bench(tmp_path) as here:
+def empty_bench(caller: Caller, tmp_path: Path) -> t.Iterator[Bench]:
+    with bench(caller, tmp_path) as here:
         yield here

@@ -10,8 +10,11 @@ import itertools
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 import typing as t
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -39,12 +42,52 @@ def ip(*arguments: str) -> str:
     return done.stdout
 
 
+class Caller:
+    """The process from which all calls are forked."""
+
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self.socket = folder / "calls"
+        self.process = subprocess.Popen([python, str(HERE / "call_links.py"), str(self.socket)], stdin=subprocess.PIPE)
+        deadline = time.monotonic() + 30
+        while not self.socket.exists():
+            assert self.process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+class Call:
+    def __init__(self, caller: Caller, request: dict[str, t.Any]) -> None:
+        self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.connection.settimeout(60)
+        self.connection.connect(str(caller.socket))
+        self.stream = self.connection.makefile("rw", encoding="utf-8")
+        self.pid = int(self.stream.readline())
+        print(json.dumps(request), file=self.stream, flush=True)
+
+    def answer(self) -> dict[str, t.Any]:
+        with self.connection, self.stream:
+            text = self.stream.readline()
+        if not text:
+            raise ChildProcessError("killed before it could answer")
+        result: dict[str, t.Any] = json.loads(text)
+        if "error" in result:
+            raise Refused(result["error"])
+        return result
+
+    def kill(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+
 @dataclass
 class Machine:
+    caller: Caller
     namespace: str
     records: Path
     environment: dict[str, str] = field(default_factory=dict)
-    python: str = sys.executable
 
     def ip(self, *arguments: str) -> str:
         return ip("-n", self.namespace, *arguments)
@@ -52,23 +95,12 @@ class Machine:
     def record(self, run: str = "a.1.1") -> Path:
         return self.records / f"{run}.links.json"
 
-    def start(self, function: str, *arguments: t.Any, **options: t.Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [IP, "netns", "exec", self.namespace, self.python, "-B", str(HERE / "call_links.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **self.environment},
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps({"function": function, "arguments": arguments, "options": options}))
-        process.stdin.close()
-        process.stdin = None
-        return process
+    def start(self, function: str, *arguments: t.Any, **options: t.Any) -> Call:
+        request = {"function": function, "arguments": arguments, "options": options}
+        return Call(self.caller, {"namespace": self.namespace, "environment": self.environment, **request})
 
     def call(self, function: str, *arguments: t.Any, **options: t.Any) -> dict[str, t.Any]:
-        return answer(self.start(function, *arguments, **options))
+        return self.start(function, *arguments, **options).answer()
 
     def apply(self, links: Links, run: str = "a.1.1", **options: t.Any) -> dict[str, t.Any]:
         return self.call("apply", links, record=str(self.record(run)), **options)
@@ -106,23 +138,11 @@ class Machine:
         return sorted(path.name for path in self.records.iterdir()) if self.records.exists() else []
 
 
-def answer(process: subprocess.Popen[str]) -> dict[str, t.Any]:
-    try:
-        output, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    if process.returncode:
-        raise ChildProcessError(f"exit code {process.returncode}: {errors}")
-    result: dict[str, t.Any] = json.loads(output)
-    if "error" in result:
-        raise Refused(result["error"])
-    return result
-
-
 @dataclass
 class Bench:
     """Where machines are put together; all of it is gone at the end."""
 
+    caller: Caller
     folder: Path
     stack: ExitStack
 
@@ -130,7 +150,7 @@ class Bench:
         namespace = f"links-{os.getpid()}-{next(_numbers)}"
         ip("netns", "add", namespace)
         self.stack.callback(ip, "netns", "del", namespace)
-        machine = Machine(namespace, self.folder / namespace)
+        machine = Machine(self.caller, namespace, self.folder / namespace)
         machine.ip("link", "set", "lo", "up")
         return machine
 
@@ -142,6 +162,6 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path) -> t.Iterator[Bench]:
+def bench(caller: Caller, folder: Path) -> t.Iterator[Bench]:
     with ExitStack() as stack:
-        yield Bench(folder, stack)
+        yield Bench(caller, folder, stack)

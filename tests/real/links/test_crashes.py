@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import IP, Links, Machine, Refused, answer
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import IP, Links, Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 LINKS: Links = [
@@ -228,13 +228,13 @@ def test_a_record_of_another_namespace_is_not_undone_here(wired: tuple[Machine, 
 def test_a_killed_call_frees_the_lock(wired: tuple[Machine, Machine], number: signal.Signals) -> None:
     near, _far = wired
     before = near.state()
-    process = near.start("apply", LINKS, record=str(near.record()), check_duplicates=True)
+    call = near.start("apply", LINKS, record=str(near.record()), check_duplicates=True)
     for _attempt in range(200):
         if near.up("eth1"):
             break
         time.sleep(0.02)
-    process.send_signal(number)
+    call.kill(number)
     with pytest.raises(ChildProcessError):
-        answer(process)
+        call.answer()
     near.remove()
     assert near.state() == before

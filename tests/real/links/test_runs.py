@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Machine, Refused, answer
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 SHARED = [{"mac": ONE, "ip": "192.168.222.1/24"}]
@@ -94,25 +94,25 @@ def test_ten_runs_at_the_same_time(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
     before = near.state()
     runs = [f"{number}.1.1" for number in range(1, 11)]
-    processes = [
+    calls = [
         near.start("apply", [{"mac": ONE, "ip": f"192.168.222.{number}/24"}], record=str(near.record(run)))
         for number, run in enumerate(runs, 1)
     ]
-    assert all(answer(process)["changed"] for process in processes)
+    assert all(call.answer()["changed"] for call in calls)
     assert len(near.addresses("eth1")) == 10
-    processes = [near.start("remove", record=str(near.record(run))) for run in runs]
-    assert all(answer(process)["changed"] for process in processes)
+    calls = [near.start("remove", record=str(near.record(run))) for run in runs]
+    assert all(call.answer()["changed"] for call in calls)
     assert near.state() == before
     assert near.left_behind() == []
 
 
 def test_one_of_two_that_ask_at_the_same_time_is_refused(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
-    processes = [near.start("apply", SHARED, record=str(near.record(run))) for run in ("a.1.1", "b.1.1")]
+    calls = [near.start("apply", SHARED, record=str(near.record(run))) for run in ("a.1.1", "b.1.1")]
     outcomes = []
-    for process in processes:
+    for call in calls:
         try:
-            outcomes.append(answer(process)["changed"])
+            outcomes.append(call.answer()["changed"])
         except Refused as refusal:
             outcomes.append(str(refusal)[:18])
     assert outcomes in ([True, "Run a.1.1 holds 19"], ["Run b.1.1 holds 19", True])

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Links, Machine, Refused, answer
+from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Links, Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 FAR_ONE, FAR_TWO = "02:00:00:00:02:01", "02:00:00:00:02:02"
@@ -53,14 +53,14 @@ def test_of_two_that_ask_for_an_address_at_the_same_time_at_most_one_gets_it(
 ) -> None:
     near, far = wired
     near.ip("link", "set", "eth1", "up")
-    processes = [
+    calls = [
         machine.start("apply", [{"mac": mac, "ip": ip}], record=str(machine.record()), check_duplicates=True)
         for machine, mac in ((near, ONE), (far, FAR_ONE))
     ]
     refused = []
-    for process, other in zip(processes, (FAR_ONE, ONE), strict=True):
+    for call, other in zip(calls, (FAR_ONE, ONE), strict=True):
         try:
-            answer(process)
+            call.answer()
         except Refused as refusal:
             refused.append(str(refusal))
             assert f"the card {other}" in str(refusal)
@@ -126,12 +126,12 @@ def test_a_peer_that_comes_late_is_waited_for(wired: tuple[Machine, Machine]) ->
     near, far = wired
     far.ip("link", "set", "eth1", "down")
     near.apply(NEAR_LINKS)
-    process = near.start(
+    call = near.start(
         "apply", NEAR_LINKS, record=str(near.record()), check_peers=["192.168.222.2", "fd00:222::2"], peer_timeout=30
     )
     time.sleep(0.7)
     far.apply(FAR_LINKS)
-    assert len(answer(process)["peers"]) == 2
+    assert len(call.answer()["peers"]) == 2
 
 
 @pytest.mark.parametrize("ip", ["192.168.222.2", "fd00:222::2"])
@@ -209,10 +209,10 @@ def test_waiting_for_a_carrier(wired: tuple[Machine, Machine]) -> None:
         f"No carrier within 0.3 seconds on eth1 ({ONE}, 192.168.222.1, fd00:222::1); "
         "check the cable and that the other end is up."
     )
-    process = near.start("apply", NEAR_LINKS, record=str(near.record()), carrier_timeout=30)
+    call = near.start("apply", NEAR_LINKS, record=str(near.record()), carrier_timeout=30)
     time.sleep(0.5)
     far.ip("link", "set", "eth1", "up")
-    assert answer(process)["devices"][0]["carrier"]
+    assert call.answer()["devices"][0]["carrier"]
 
 
 @pytest.mark.parametrize("ip", ["192.168.222.1/24", "fd00:222::1/64"])
