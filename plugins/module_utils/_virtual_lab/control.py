@@ -43,6 +43,7 @@ END_TIMEOUT = 30
 PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "sshd": "openssh-server", "ssh-keygen": "openssh-client"}
 
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
+NS_GET_USERNS = 0xB701
 
 DEFAULT_NODES = (
     {"name": "server-1", "roles": ["server"]},
@@ -96,7 +97,23 @@ def is_privileged() -> bool:
     """Whether namespaces can be had without a user namespace, and the controller's own network can be changed."""
     with open("/proc/self/status", encoding="utf-8") as file:
         effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
-    return os.geteuid() == 0 and all(effective >> capability & 1 for capability in (CAP_NET_ADMIN, CAP_SYS_ADMIN))
+    capable = all(effective >> capability & 1 for capability in (CAP_NET_ADMIN, CAP_SYS_ADMIN))
+    return os.geteuid() == 0 and capable and _owns_network()
+
+
+def _owns_network() -> bool:
+    """Root of a user namespace can hold every capability and still not be root of the network it is in."""
+    network = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        owner = fcntl.ioctl(network, NS_GET_USERNS)
+    except PermissionError:
+        return False
+    finally:
+        os.close(network)
+    try:
+        return os.fstat(owner).st_ino == os.stat("/proc/self/ns/user").st_ino
+    finally:
+        os.close(owner)
 
 
 def inventory_path(settings: LabSettings) -> str:

@@ -209,7 +209,7 @@ def fork_switch(config: Config, to_starter: Mailbox, to_switch: Mailbox) -> None
     try:
         unshare(MACHINE_NAMESPACES)
     except OSError as error:
-        raise StartError(f"{error}. This machine does not let its root user create namespaces") from error
+        raise StartError(f"{error.strerror}. This machine does not let its root user create namespaces") from error
     if os.fork():
         os._exit(0)
     or_report(to_starter, "switch", be_switch, config, to_starter, to_switch)
@@ -224,7 +224,7 @@ def enter_user_namespace() -> None:
         write("/proc/self/gid_map", f"0 {group} 1")
     except OSError as error:
         raise StartError(
-            f"{error}. This machine does not let an ordinary user create namespaces: run as root, or allow it "
+            f"{error.strerror}. This machine does not let an ordinary user create namespaces: run as root, or allow it "
             "(sysctl user.max_user_namespaces above 0; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0)"
         ) from error
 
@@ -355,7 +355,9 @@ def mount_proc() -> None:
     try:
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     except OSError as error:
-        raise StartError(f"{error}. A container that hides parts of /proc does not allow a virtual lab") from error
+        raise StartError(
+            f"{error.strerror}. A container that hides parts of /proc does not allow a virtual lab"
+        ) from error
 
 
 def mount_sys() -> None:

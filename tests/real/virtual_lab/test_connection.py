@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,39 @@ def test_an_ordinary_user_without_a_home(ordinary_user: Controller) -> None:
         ANSIBLE_LOCAL_TEMP=str(ordinary_user.folder / "ansible"),
     )
     assert up.returncode == 0, up.stdout + up.stderr
+
+
+AS_ROOT_OF_A_USER_NAMESPACE = ("unshare", "--user", "--map-root-user", "sh", "-c")
+
+
+@only_root
+def test_root_of_a_user_namespace_is_an_ordinary_user(controller: Controller) -> None:
+    (controller.folder / "runtime").mkdir(mode=0o700)
+    inside = replace(controller, prefix=(*AS_ROOT_OF_A_USER_NAMESPACE, 'exec "$@"', "sh"))
+    runtime = str(controller.folder / "runtime")
+    up = inside.run(
+        "ansible-playbook",
+        *("lab.multidevice.lab_up", "-e", f"virtual_lab_name={controller.name}"),
+        XDG_RUNTIME_DIR=runtime,
+    )
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        assert state_of(inside).user_namespace
+    finally:
+        inside.run(
+            "ansible-playbook",
+            *("lab.multidevice.lab_down", "-e", f"virtual_lab_name={controller.name}"),
+            XDG_RUNTIME_DIR=runtime,
+        )
+    assert not list(Path(runtime, "lab.multidevice").glob("[!.]*"))
+
+
+@only_root
+def test_a_machine_without_user_namespaces_is_told(controller: Controller) -> None:
+    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all --inh-caps=-all -- "$@"'
+    refused = replace(controller, prefix=(*AS_ROOT_OF_A_USER_NAMESPACE, forbid, "sh")).lab("up")
+    assert refused.returncode != 0
+    assert "This machine does not let an ordinary user create namespaces: run as root, or allow it" in refused.stdout
 
 
 def test_ssh_is_refused_to_an_ordinary_user(ordinary_user: Controller) -> None:

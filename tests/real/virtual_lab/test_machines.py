@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import time
 import typing as t
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from ansible_collections.lab.multidevice.tests.real.lab_fixture import Lab, virtual_lab
@@ -169,6 +171,25 @@ def test_power_off_ends_everything_of_the_machine(tmp_path: Path) -> None:
         assert lab.state.missing() == ["client-1"]
         assert reach(lab, "client-2", lab.address("client-1")) in ("TimeoutError", "OSError")
         assert reach(lab, "client-2", lab.address("server-1")) == "ConnectionRefusedError"
+
+
+def test_without_an_overlay_file_system_only_the_names_are_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = inspect.getsource
+
+    def of_a_poorer_kernel(module: ModuleType) -> str:
+        return complete(module).replace('"overlay", MS_NODEV', '"no-such-file-system", MS_NODEV')
+
+    monkeypatch.setattr(inspect, "getsource", of_a_poorer_kernel)
+    ours = Path("/etc/hosts").read_text()
+    with virtual_lab(tmp_path) as poor:
+        for node in poor.nodes:
+            assert poor.exec(node, ["cat", "/etc/hostname"]).stdout.strip() == node
+        poor.exec("client-1", ["sh", "-c", "echo 192.0.2.1 elsewhere >> /etc/hosts"])
+        assert poor.exec("client-1", ["getent", "hosts", "elsewhere"]).stdout.split()[0] == "192.0.2.1"
+        assert poor.exec("client-2", ["getent", "hosts", "elsewhere"], check=False).returncode
+        assert Path("/etc/hosts").read_text() == ours
 
 
 def test_fifty_machines_come_up_in_seconds(tmp_path: Path) -> None:
