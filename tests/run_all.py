@@ -5,7 +5,7 @@
 """Runs the stages of "make test": two at a time, each to its end, and counts what passed.
 
 STAGES="units real" chooses stages by name or group, JOBS says how many run at a time, REAL_PROCESSES how many
-processes share tests/real/, PYTEST_OPTIONS is passed on to them.
+processes share the tests of a folder of tests/real/, PYTEST_OPTIONS is passed on to them.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Run:
     def folder(self) -> pathlib.Path:
         """A folder of this run's own, removed at its end."""
         if self._folder is None:
-            self._folder = pathlib.Path(tempfile.mkdtemp(prefix=f"multidevice-{self.stage.name}-"))
+            self._folder = pathlib.Path(tempfile.mkdtemp(prefix="multidevice-"))
         return self._folder
 
     def clean_up(self) -> None:

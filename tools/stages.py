@@ -32,6 +32,7 @@ if __name__ == '__main__':
     source = ['--no-index'] * only_pip + ['--find-links', str(wheel.parent)]
     subprocess.check_call([sys.executable, str(wheel / 'pip'), 'install', '--no-compile', *source, *wanted])
 """
+NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
 
@@ -39,7 +40,10 @@ def all_stages() -> list[Stage]:
     """In the order of their start: the longest first."""
     oldest, newest = min(environments.CORES), max(environments.available_cores(), default=min(environments.CORES))
     stages = [
-        Stage("real", "real", functools.partial(real, core=newest), alone="machine", minutes=14),
+        Stage(f"real-{area}", "real", functools.partial(real, area=area, core=newest), minutes=14)
+        for area in real_areas()
+    ]
+    stages += [
         Stage("format", "lint", ruff_format),
         Stage("ruff", "lint", ruff_check),
         Stage("mypy", "lint", mypy),
@@ -231,10 +235,14 @@ def count_targets(output: str, code: int) -> Count:
     return Count(len(ran - failed), len(failed))
 
 
-def real(run: Run, core: str) -> Count:
+def real_areas() -> list[str]:
+    """The folders of tests/real/, the one with the longest tests first."""
+    areas = {path.parent.name for path in (REPOSITORY / "tests" / "real").glob("*/test_*.py")}
+    return sorted(areas, key=lambda area: (area != "end_to_end", area))
+
+
+def real(run: Run, area: str, core: str) -> Count:
     environment = core_environment(core)
-    if not any((REPOSITORY / "tests" / "real").rglob("test_*.py")):
-        raise Skip("there are no tests in tests/real/")
     report = run.folder / "junit.xml"
     code = run.call(
         environment,
@@ -242,14 +250,17 @@ def real(run: Run, core: str) -> Count:
             environment.bin / "python",
             "-m",
             "pytest",
-            "tests/real",
+            f"tests/real/{area}",
             "--color=no",
+            "--durations=10",
+            f"--basetemp={run.folder / 't'}",
             f"--junitxml={report}",
             f"--numprocesses={os.environ.get('REAL_PROCESSES', '0')}",
             *os.environ.get("PYTEST_OPTIONS", "").split(),
         ],
         REPOSITORY,
         PYTHONDONTWRITEBYTECODE="1",
-        TMPDIR=str(run.folder),
     )
+    if code == NO_TESTS_COLLECTED and os.environ.get("PYTEST_OPTIONS"):
+        raise Skip("PYTEST_OPTIONS choose no test of it")
     return count_junit([report] if report.exists() else [], code)
