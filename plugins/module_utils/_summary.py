@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _node_story
+
 Info = t.Mapping[str, t.Any]
 Summary = dict[str, t.Any]
 
@@ -66,7 +68,7 @@ def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
         "exit_code": None,
         "text": "the run did not come to its end",
     }
-    return {
+    run = {
         "cluster_id": info["cluster_id"],
         "number": info["number"],
         "result": "finish" if finished else "abort",
@@ -76,8 +78,14 @@ def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
         "started": info["started"],
         "finished": info["finished"],
         "barriers": info["barriers"],
+        "start_skew": next((event["data"]["seconds"] for event in events if event["what"] == "start_skew"), None),
         "nodes": nodes,
     }
+    for name, node in nodes.items():
+        of_node = [event for event in events if event["node"] == name]
+        node["text"] = _node_story.tell(name, node, run, of_node)
+        node["notes"] = [note for event in of_node if event["what"] == "collected" for note in event["data"]["notes"]]
+    return run
 
 
 def _node(node: Info, planned: t.Sequence[Info]) -> Summary:

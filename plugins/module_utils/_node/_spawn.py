@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 
 CANNOT_RUN, NOT_FOUND = 126, 127
@@ -49,6 +51,44 @@ def open_gate(gate: int) -> None:
     os.close(gate)
 
 
+def fork_work(work: t.Callable[[], t.Any]) -> tuple[int, int]:
+    """Do some work in a process of its own, so that nobody waits. Returns its pid and where its outcome can be read.
+
+    That is JSON, and whole when the end is reached: ``{"outcome"}``, or ``{"error"}`` for what can be told to a user.
+    """
+    reader, writer = os.pipe()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _do(work, writer)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(writer)
+    return pid, reader
+
+
+def _do(work: t.Callable[[], t.Any], writer: int) -> t.NoReturn:
+    try:
+        _forget_handlers()
+        processes.die_with_parent()
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        try:
+            answer = {"outcome": work()}
+        except (MultideviceError, OSError) as error:
+            answer = {"error": str(error)}
+        with os.fdopen(writer, "w", encoding="utf-8") as stream:
+            json.dump(answer, stream)
+    finally:
+        os._exit(0)
+
+
+def _forget_handlers() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _become(
     argv: list[str], environment: dict[str, str], folder: Path, files: tuple[int, int, int], parent: int
 ) -> t.NoReturn:
@@ -57,9 +97,7 @@ def _become(
         reader, out, err = files
         os.setsid()
         processes.die_with_parent()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
+        _forget_handlers()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import selectors
@@ -29,8 +30,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _fold
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results as results
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo as undo
-from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import Client, Message
+from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Client, Message
 from ansible_collections.lab.multidevice.plugins.module_utils._node._runner import Runner
 
 END_GRACE = 1.0
@@ -217,14 +219,33 @@ class Supervisor:
             self.runner.trees[request["root"]] = str(path)
         return {}
 
-    def _op_links(self, client: Client, request: Message) -> Message:
-        """Bind or unbind direct addresses; see ``_links.py``."""
+    def _op_links(self, client: Client, request: Message) -> None:
+        """Bind or unbind direct addresses; see ``_links.py``. Answers when it is done: checks on the wire take seconds."""
         record = link_records.record_path(links.DEFAULT_RECORD_DIR, self.folder.name)
-        if request["state"] == "absent":
-            change = links.remove_links(record)
-        else:
-            change = links.apply_links(request["links"], record=record, **request.get("options", {}))
-        return dataclasses.asdict(change)
+
+        def work() -> Message:
+            if request["state"] == "absent":
+                return dataclasses.asdict(links.remove_links(record))
+            return dataclasses.asdict(links.apply_links(request["links"], record=record, **request.get("options", {})))
+
+        reader = spawn.fork_work(work)[1]
+        said = b""
+
+        def take(mask: int) -> None:
+            nonlocal said
+            piece = os.read(reader, CHUNK)
+            said += piece
+            if piece:
+                return
+            self.selector.unregister(reader)
+            os.close(reader)
+            answer: Message = json.loads(said) if said else {"error": "the work on the direct links was stopped"}
+            if "error" in answer:
+                self._send(client, {"id": request["id"], "ok": False, "text": answer["error"]})
+            else:
+                self._send(client, {"id": request["id"], "ok": True, **answer["outcome"]})
+
+        self._watch(reader, take)
 
     def _op_start(self, client: Client, request: Message) -> Message:
         """Run the scripts of a phase in order; ``armed``: get ready, and start at ``go``."""

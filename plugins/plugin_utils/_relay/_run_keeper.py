@@ -70,7 +70,6 @@ class RunKeeper:
     async def release(self, link: NodeLink) -> None:
         """Let a node go whose part is over; it can no longer be lost."""
         if self.links.pop(link.node, None) is not None:
-            self.tell(link, "left")
             with contextlib.suppress(CoordinationError):
                 await self._call(lambda: self.coordinator.release_lease(self.cluster_id, link.node))
 

@@ -88,7 +88,7 @@ class Relay:
         except (MultideviceError, OSError) as error:
             LOG.error("%s: no results: %s", link.node, error)
         finally:
-            await link.request({"op": "end"}, timeout=END_TIMEOUT)
+            await self._end_supervisor(link, keep_trees=False)
 
     async def _serve_task(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -222,12 +222,12 @@ class Relay:
         if keeper is not None:
             await keeper.release(link)
         try:
-            ended = {"op": "end", "keep_trees": request["keep_trees"]}
-            return {"changed": (await link.request(ended, timeout=END_TIMEOUT))["changed"], "lost": None}
+            await self._end_supervisor(link, keep_trees=request["keep_trees"])
         except NodeError as error:
             return {"changed": False, "lost": None if link.is_gone else str(error)}
         finally:
             await self._forget(link)
+        return {"changed": True, "lost": None}
 
     async def _op_failed(self, request: Message) -> Message:
         """Abort the run of a node job in which a task has failed, if any node of that run is kept here."""
@@ -236,6 +236,12 @@ class Relay:
             reason = {"text": request["text"]}
             await asyncio.to_thread(keeper.coordinator.report, request["job_id"], "failed", reason)
         return {"reported": keeper is not None}
+
+    async def _end_supervisor(self, link: NodeLink, *, keep_trees: bool) -> None:
+        await link.request({"op": "end", "keep_trees": keep_trees}, timeout=END_TIMEOUT)
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None:
+            keeper.tell(link, "left")
 
     def _link(self, request: Message) -> NodeLink:
         link = self.links.get(request["job_id"])
