@@ -90,7 +90,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             super().v2_playbook_on_play_start(play)
 
     def _task_start(self, task: t.Any, prefix: str | None = None) -> None:
-        if task.action == f"{NAME}.cluster_results":
+        if task.action == f"{NAME}.cluster_results" and task.args.get("state") != "promised":
             self._end_watch()
         if not self._hides(task):
             super()._task_start(task, prefix)
@@ -115,7 +115,9 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         self._done += 1
         self._handle_warnings_and_exception(result)
         if result.task.action in ("debug", "ansible.builtin.debug") and "msg" in result.result:
-            self._say(f"{self._who(result)}{result.result['msg']}")
+            said = result.result["msg"]
+            text = "\n".join(map(str, said)) if isinstance(said, list) else str(said)
+            self._say(f"{self._who(result)}{text}")
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         self._notice(result)
@@ -194,7 +196,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         if action == f"{NAME}.cluster_split" and result.result.get("runs") and not result.task.check_mode:
             self._take_plan(result.result["plan"], self._arguments(result))
         elif action == f"{NAME}.cluster_results":
-            self._said.add(str(result.result.get("verdict")))
+            self._said.add(result.result.get("verdict", ""))
         elif self._watcher is None and self._arguments(result).get("job_id"):
             self._take_job(str(self._arguments(result)["job_id"]), self._arguments(result))
 

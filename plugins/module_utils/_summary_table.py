@@ -14,8 +14,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _wording as
 Row = t.Sequence[str]
 Part = t.Mapping[str, t.Any]
 
-NODES_HEAD = ("run", "node", "roles", "direct addresses", "script", "exit code", "seconds", "numbers")
+NODES_HEAD = ("run", "node", "roles", "script", "exit code", "seconds", "numbers", "direct addresses")
 LINES = 24
+WIDTH = 100
 TAIL_LINES = 10
 
 
@@ -31,7 +32,7 @@ def text_table(summary: Part) -> str:
         detailed = _node_rows(runs, alike=True)
     if len(detailed) > LINES:
         detailed = _node_rows([run for run in runs if run["result"] != "finish"], alike=True)[:LINES]
-    tables = [_aligned([NODES_HEAD, *detailed])] if detailed else []
+    tables = [_nodes_table(detailed, runs)] if detailed else []
     if len(runs) > 1:
         tables.append(_aligned(_run_rows(runs)))
     return "\n\n".join(tables)
@@ -98,17 +99,27 @@ def seconds(record: Part) -> float | None:
     return float(record["finished"] - record["started"])
 
 
+def _nodes_table(rows: t.Sequence[Row], runs: t.Sequence[Part]) -> str:
+    """The rows without what says nothing, or finds no room."""
+    first = 0 if len(runs) > 1 else 1
+    table = [NODES_HEAD[first:], *[row[first:] for row in rows]]
+    for last in (len(NODES_HEAD), -1):
+        text = _aligned([row[:last] for row in table])
+        if max(map(len, text.splitlines())) <= WIDTH:
+            break
+    return text
+
+
 def _node_rows(runs: t.Iterable[Part], *, alike: bool) -> list[Row]:
     rows: list[Row] = []
     for run in runs:
         for names in _groups(run) if alike else [[name] for name in run["nodes"]]:
             nodes = [run["nodes"][name] for name in names]
-            addresses = [ip for node in nodes for ip in node["direct_ips"]]
             about = [str(run["number"]), wording.names(names), " ".join(nodes[0]["roles"])]
-            about.append((wording.names(addresses, at_most=2) if alike else " ".join(addresses)) or "-")
+            addresses = wording.names((ip for node in nodes for ip in node["direct_ips"]), at_most=2)
             for scripts in zip(*[node["scripts"] for node in nodes]) if nodes[0]["scripts"] else [None]:
-                rows.append([*about, *_script_cells(scripts)])
-                about = ["", "", "", ""]
+                rows.append([*about, *_script_cells(scripts), addresses])
+                about, addresses = ["", "", ""], ""
     return rows
 
 

@@ -39,17 +39,19 @@ class NodeView:
     running: dict[str, tuple[str, str, float]] = field(default_factory=dict)  # id → kind, label, since
     waiting: dict[str, float] = field(default_factory=dict)  # barrier → since
 
-    def now(self) -> tuple[str, float, str]:
-        """What it does in a few words, since when, and what runs beside that."""
-        beside = ", ".join(label for kind, label, _since in self.running.values() if kind in ("daemon", "monitor"))
+    def now(self) -> tuple[str, float]:
+        """What it does in a few words, and since when."""
+        for barrier, arrived in self.waiting.items():
+            tests = [label for kind, label, _since in self.running.values() if kind in ("setup", "test")]
+            return ", ".join([*tests, f"waits at {barrier}"]), arrived
         for kind, label, since in self.running.values():
             if kind in ("setup", "test"):
-                for barrier, arrived in self.waiting.items():
-                    return f"{label}, waits at {barrier}", arrived, beside
-                return label, since, beside
-        for barrier, arrived in self.waiting.items():
-            return f"waits at {barrier}", arrived, beside
-        return self.doing, self.since, beside
+                return label, since
+        return self.doing, self.since
+
+    def beside(self) -> dict[str, float]:
+        """What runs besides, and since when."""
+        return {label: since for kind, label, since in self.running.values() if kind in ("daemon", "monitor")}
 
 
 class RunView:
@@ -92,9 +94,12 @@ class RunView:
             if barrier not in self.released and barrier in CORE
         ]
 
-    def _goes_on(self, event: Event, moment: float, doing: str) -> None:
-        node = self.nodes[event["node"]]
-        node.doing, node.since = doing, moment
+    def _goes_on(self, event: Event, moment: float, doing: str = "") -> None:
+        name = event["node"]
+        if not doing:
+            ahead = [barrier for barrier in CORE if name not in self.arrived.get(barrier, {})]
+            doing = f"on its way to {ahead[0]}" if ahead else "goes on"
+        self.nodes[name].doing, self.nodes[name].since = doing, moment
 
     def _prepared(self, event: Event, moment: float) -> None:
         self._goes_on(event, moment, "is prepared")
@@ -105,7 +110,7 @@ class RunView:
             self.nodes[event["node"]].roles = list(event["data"]["roles"])
 
     def _started(self, event: Event, moment: float) -> None:
-        self._goes_on(event, moment, "has started")
+        self._goes_on(event, moment)
 
     def _left(self, event: Event, moment: float) -> None:
         self._goes_on(event, moment, "has left")
@@ -122,9 +127,8 @@ class RunView:
         self.released[barrier] = moment
         came = self.arrived.get(barrier, {})
         for name in came:
-            node = self.nodes[name]
-            node.waiting.pop(barrier, None)
-            node.doing, node.since = ("collects" if barrier == "finish" else "goes on"), moment
+            self.nodes[name].waiting.pop(barrier, None)
+            self._goes_on({"node": name}, moment, "collects its results" if barrier == "finish" else "")
         if barrier == "finish":
             self.result, self.end = "finish", moment
             yield Note(f"finish after {wording.duration(moment - (self.begin or moment))}", mood="good")
@@ -147,7 +151,8 @@ class RunView:
             yield Note(f"{label} is ready", event["node"], event["data"]["at"] - script["started"])
         elif script["state"] == "ended":
             node.running.pop(script["id"], None)
-            node.doing, node.since = ("goes on", moment) if self.result is None else (node.doing, node.since)
+            if self.result is None:
+                self._goes_on(event, moment)
             if not script["stopped"]:
                 yield _ended(label, script, event["node"])
 

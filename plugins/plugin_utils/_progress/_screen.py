@@ -9,12 +9,22 @@ from __future__ import annotations
 import shutil
 import typing as t
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import CORE, RunView
 
 LEFT_FREE = 4
 FEWEST_ROWS = 6
+WIDEST_NAMES = 40
+
+
+@dataclass
+class _Group:
+    text: str
+    since: float
+    beside: dict[str, float]
+    names: list[str] = field(default_factory=list)
 
 
 class Screen:
@@ -57,13 +67,10 @@ def picture(runs: Sequence[RunView], now: float, *, about: str = "") -> list[str
     ]
     groups = _groups(run)
     room = rows - len(lines)
-    if len(groups) > room:
-        more = sum(len(nodes) for nodes, _text, _since, _beside in groups[room - 1 :])
-        groups = groups[: room - 1]
-        lines += _grouped(groups, now)
-        lines.append(f"  and {more} nodes more")
-    else:
-        lines += _grouped(groups, now)
+    shown = groups if len(groups) <= room else groups[: room - 1]
+    lines += _group_lines(shown, now)
+    if shown is not groups:
+        lines.append(f"  and {wording.count(sum(len(group.names) for group in groups[len(shown) :]), 'node')} more")
     return [_cut(line, size.columns) for line in lines]
 
 
@@ -78,24 +85,27 @@ def _steps(run: RunView) -> str:
     return "  " + "   ".join(parts)
 
 
-def _groups(run: RunView) -> list[tuple[list[str], str, float, str]]:
-    found: dict[tuple[str, str], tuple[list[str], float]] = {}
+def _groups(run: RunView) -> list[_Group]:
+    """The nodes, those together that do the same; the largest group first."""
+    found: dict[t.Any, _Group] = {}
     for name, node in run.nodes.items():
-        text, since, beside = node.now()
-        names, first = found.setdefault((text, beside), ([], since))
-        names.append(name)
-        found[text, beside] = (names, min(first, since) if since else first)
-    groups = [(names, text, since, beside) for (text, beside), (names, since) in found.items()]
-    return sorted(groups, key=lambda group: -len(group[0]))
+        text, since = node.now()
+        beside = node.beside()
+        group = found.setdefault((text, *beside), _Group(text, since, dict(beside)))
+        group.names.append(name)
+        group.since = min(group.since, since)
+        group.beside = {label: min(group.beside[label], moment) for label, moment in beside.items()}
+    return sorted(found.values(), key=lambda group: -len(group.names))
 
 
-def _grouped(groups: Sequence[tuple[list[str], str, float, str]], now: float) -> list[str]:
-    named = [(wording.names(names), text, since, beside) for names, text, since, beside in groups]
-    width = min(40, max((len(names) for names, *_rest in named), default=0))
+def _group_lines(groups: Sequence[_Group], now: float) -> list[str]:
+    named = [(wording.names(group.names), group) for group in groups]
+    width = min(WIDEST_NAMES, max((len(names) for names, _group in named), default=0))
     lines = []
-    for names, text, since, beside in named:
-        clock = f" {wording.clock(now - since)}" if since else ""
-        lines.append(f"  {names.ljust(width)}  {text}{clock}{f'  + {beside}' if beside else ''}")
+    for names, group in named:
+        clock = f" {wording.clock(now - group.since)}" if group.since else ""
+        beside = "".join(f"  + {label} {wording.clock(now - since)}" for label, since in group.beside.items())
+        lines.append(f"  {names.ljust(width)}  {group.text}{clock}{beside}")
     return lines
 
 
