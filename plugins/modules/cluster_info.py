@@ -111,6 +111,15 @@ missing:
     - barrier: ready
       node: client-1
       roles: [client]
+status:
+  description: The run, or all runs, in lines for people. Says who waits for whom, and since when.
+  type: list
+  elements: str
+  returned: always
+  sample:
+    - "20260131T120000-k3f9.1: jobs/netperf.yaml on two-servers: running for 80 s, has passed start"
+    - "    at barrier ready for 42 s: server-1 (server)"
+    - "    waiting for: client-1 (client), start for 78 s"
 events:
   description: All changes of the run in their order.
   type: list

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - lab.multidevice._coordination
 requirements:
   - redis (Python) >= 5.0.0 where it runs, not on the test machines
+  - netaddr (Python) and PyYAML on the controller
 attributes:
   check_mode:
     support: full
@@ -70,9 +71,11 @@ options:
     default: []
   direct_network:
     description:
-      - The network of the direct addresses.
-    type: str
-    default: 192.168.222.0/24
+      - The network of the direct addresses, IPv4 or IPv6, or one of each kind.
+      - With O(one_network_per_mac), one for each position in a machine's list of MACs, or only the first of them.
+    type: list
+    elements: str
+    default: ["192.168.222.0/24"]
   one_network_per_mac:
     description:
       - Give the first direct link of every machine an address of O(direct_network), the second of the next network of
@@ -81,13 +84,13 @@ options:
     default: false
   mtu:
     description:
-      - The MTU of the direct links.
-    type: int
+      - The MTU of the direct links; with several, one for each position in the machine's list of MACs.
+    type: list
+    elements: int
   params:
     description:
-      - Job variables and script parameters that take the place of those in the job file.
-    type: dict
-    default: {}
+      - Job variables and script parameters that take the place of those in the job file, as a mapping or as text.
+    type: raw
   register:
     description:
       - Whether to register the runs in Redis. If V(false), Redis is not used.

@@ -41,16 +41,18 @@ options:
     type: str
   cluster_id:
     description:
-      - The run, to abort it from outside. Only with O(state=abort).
+      - The run, for O(state=abort) from outside and for O(state=absent).
     type: str
   state:
     description:
       - V(write_state) records O(ip), and O(roles), O(direct_macs) and O(direct_ips) if given.
       - V(started) says that setup scripts and daemons run. V(finished) says that the tests have ended with success.
       - V(failed) says that a script failed. V(abort) ends the run for another reason.
+      - V(absent) removes all that Redis holds of a run now, and not at the end of its retention. A run that still goes on
+        is aborted first.
     type: str
     required: true
-    choices: [write_state, started, finished, failed, abort]
+    choices: [write_state, started, finished, failed, abort, absent]
   roles:
     description:
       - The machine's roles, if they differ from the registered ones.

@@ -192,13 +192,9 @@ class Coordinator:
         entries = []
         for entry_id, entry in found.get(self._key(cluster_id, "verdicts"), []):
             position = entry_id
-            entries.append(
-                {
-                    "barrier": entry["barrier"] or None,
-                    "verdict": entry["verdict"],
-                    "reason": records.read_reason(entry["reason"]),
-                }
-            )
+            for verdict, reason in entry.items():
+                barrier = None if verdict == "abort" else verdict
+                entries.append({"barrier": barrier, "verdict": verdict, "reason": records.read_reason(reason)})
         return position, entries
 
     def event(self, cluster_id: str, node: str | None, what: str, data: t.Any = None) -> None:
@@ -230,8 +226,8 @@ class Coordinator:
             found = self._read({messages: position, verdicts: seen}, left)
             for entry_id, entry in found.get(verdicts, []):
                 seen = entry_id
-                if entry["verdict"] in ("abort", "finish"):
-                    verdict, reason = entry["verdict"], entry["reason"]
+                for end_of_run in {"abort", "finish"}.intersection(entry):
+                    verdict, reason = end_of_run, entry[end_of_run]
             got = [
                 {"node": entry["node"], "value": entry["value"], "time": _time_of(entry_id), "position": entry_id}
                 for entry_id, entry in found.get(messages, [])
@@ -281,6 +277,11 @@ class Coordinator:
 
         return [_brief(fields) for fields in self._client.call(ask) if fields]
 
+    def now(self) -> float:
+        """The time by the server's clock, by which everything is judged."""
+        seconds, microseconds = self._client.call(lambda r: t.cast(tuple, r.time()))
+        return float(seconds + microseconds / 1e6)
+
     def roles_ip(self, cluster_id: str) -> dict[str, str]:
         return records.roles_ip(self._overview(cluster_id)[1].values())
 
@@ -311,10 +312,10 @@ class Coordinator:
         reason = records.make_reason({"text": "the run was closed before it had finished"}, kind="abort")
         return bool(self._run_cluster(scripts.CLOSE, cluster_id, [compact(reason)]))
 
-    def remove(self, cluster_id: str) -> bool:
-        """Forget a run now."""
+    def remove(self, cluster_id: str, *, dry: bool = False) -> bool:
+        """Forget a run now. False when there is none of that name."""
         reason = records.make_reason({"text": "the run was removed before it had finished"}, kind="abort")
-        return bool(self._run_cluster(scripts.REMOVE, cluster_id, [compact(reason)]))
+        return bool(self._run_cluster(scripts.REMOVE, cluster_id, [compact(reason), int(dry)]))
 
     # Within
 

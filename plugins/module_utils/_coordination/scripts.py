@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import typing as t
 from dataclasses import dataclass
 
 # Every change of a run is one of these scripts. KEYS are always the same four; the other keys of a run
@@ -102,8 +101,9 @@ local function begin()
   if get('expires') - now < get('retention') * 900 then expire_run() end
 end
 
-local function announce(barrier, verdict, reason)
-  local id = redis.call('XADD', run .. '/verdicts', '*', 'barrier', barrier, 'verdict', verdict, 'reason', reason)
+-- An entry has one field, the barrier that is released or abort, as it is sent to every waiter.
+local function announce(verdict, reason)
+  local id = redis.call('XADD', run .. '/verdicts', '*', verdict, reason)
   redis.call('HSET', run, 'position', id)
   keep(run .. '/verdicts')
 end
@@ -117,7 +117,7 @@ end
 local function abort_run(reason)
   if get('verdict') then return false end
   end_run('abort', reason)
-  announce('', 'abort', reason)
+  announce('abort', reason)
   local name = cjson.decode(reason).node
   local entry = type(name) == 'string' and redis.call('HGET', run .. '/nodes', name)
   local node = entry and identify(cjson.decode(entry).job_id)
@@ -317,7 +317,7 @@ return {changed and 1 or 0, get('verdict') or '', get('reason') or ''}
 """,
 )
 
-# reason
+# reason, dry
 ABORT = _script(
     "abort",
     """
@@ -428,7 +428,7 @@ if redis.call('EXISTS', missing) == 0 then
   elseif CORE[barrier] then
     redis.call('HSET', run, 'phase', barrier)
   end
-  announce(barrier, barrier, '')
+  announce(barrier, '')
   return answer(barrier, '', true)
 end
 if timeout ~= '' then
@@ -548,11 +548,12 @@ return 1
 """,
 )
 
-# reason for those who still wait. What they block on stays a minute longer, so that it reaches them.
+# reason for those who still wait, dry. What they block on stays a minute longer, so that it reaches them.
 REMOVE = _script(
     "remove",
     """
 if not get('cluster_id') then return 0 end
+if ARGV[2] == '1' then return 1 end
 abort_run(ARGV[1])
 redis.call('ZADD', runs, 0, get('last_job'))
 keys_of_run(function(key) redis.call('DEL', key) end)
@@ -561,20 +562,4 @@ redis.call('PEXPIRE', run .. '/verdicts', 60000)
 purge()
 return 1
 """,
-)
-
-ALL: t.Final = (
-    REGISTER,
-    WRITE_STATE,
-    REPORT,
-    ABORT,
-    ARRIVE,
-    RENEW,
-    RELEASE_LEASE,
-    SWEEP,
-    EVENT,
-    SEND,
-    RECEIVING,
-    CLOSE,
-    REMOVE,
 )

@@ -15,17 +15,20 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of, roles_ip
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import describe
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
 
 def _tell(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
     coordinator = connect()
     if not options["cluster_id"] and not options["job_id"]:
-        return {"changed": False, "runs": coordinator.runs()}
+        return {"changed": False, **_all_runs(coordinator)}
     cluster_id = options["cluster_id"] or cluster_of(options["job_id"])
     run = coordinator.info(cluster_id)
     result: Result = {
         "changed": False,
         "run": run,
+        "status": describe(run, run["now"]),
         "roles_ip": roles_ip(run["nodes"].values()),
         "missing": [
             {"barrier": name, **node}
@@ -37,6 +40,19 @@ def _tell(connect: t.Callable[[], Coordinator], options: Options, check_mode: bo
     if options["events"]:
         result["events"] = coordinator.events(cluster_id)
     return result
+
+
+def _all_runs(coordinator: Coordinator) -> Result:
+    runs = coordinator.runs()
+    now = coordinator.now()
+    status = []
+    for run in runs:
+        try:
+            status += describe(run if run["result"] else coordinator.info(run["cluster_id"]), now)
+        except CoordinationError:
+            # Removed since it was listed.
+            continue
+    return {"runs": runs, "status": status}
 
 
 INFO = Operation(

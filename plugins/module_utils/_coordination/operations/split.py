@@ -28,7 +28,13 @@ def _split(connect: t.Callable[[], Coordinator], options: Options, check_mode: b
         changed = check_mode or connect().register(
             plan, lease=options["lease"], retention=options["retention"], run_timeout=options["run_timeout"]
         )
-    return {"changed": changed, "warnings": plan.get("warnings", []), "plan": plan, **plan_facts(plan)}
+    return {
+        "changed": changed,
+        "warnings": plan.get("warnings", []),
+        "submission_id": plan["submission_id"],
+        "runs": plan["runs"],
+        "plan": plan,
+    }
 
 
 def plan_of(options: Options) -> dict[str, t.Any]:
@@ -48,10 +54,6 @@ def plan_of(options: Options) -> dict[str, t.Any]:
     )
 
 
-def plan_facts(plan: dict[str, t.Any]) -> Result:
-    return {"submission_id": plan["submission_id"], "runs": plan["runs"]}
-
-
 SPLIT = Operation(
     work=_split,
     argument_spec={
@@ -61,10 +63,10 @@ SPLIT = Operation(
         "cluster": {"type": "str"},
         "cluster_paths": {"type": "list", "elements": "path", "default": []},
         "script_paths": {"type": "list", "elements": "path", "default": []},
-        "direct_network": {"type": "str", "default": "192.168.222.0/24"},
+        "direct_network": {"type": "list", "elements": "str", "default": ["192.168.222.0/24"]},
         "one_network_per_mac": {"type": "bool", "default": False},
-        "mtu": {"type": "int"},
-        "params": {"type": "dict", "default": {}},
+        "mtu": {"type": "list", "elements": "int"},
+        "params": {"type": "raw"},
         "register": {"type": "bool", "default": True},
         "lease": {"type": "float", "default": DEFAULT_LEASE},
         "retention": {"type": "float", "default": DEFAULT_RETENTION},

@@ -22,8 +22,10 @@ def _report(connect: t.Callable[[], Coordinator], options: Options, check_mode: 
     reason = {key: options[key] for key in ("script", "exit_code")}
     reason["text"] = options["reason"]
     if not job_id:
-        if state != "abort":
-            raise InputError(f"state {state} belongs to one node; give its job_id (only abort can take a cluster_id)")
+        if state not in ("abort", "absent"):
+            raise InputError(f"state {state} belongs to one node; give its job_id, not a cluster_id")
+        if state == "absent":
+            return {"changed": connect().remove(options["cluster_id"], dry=check_mode)}
         return {"changed": connect().abort(options["cluster_id"], reason, dry=check_mode)}
     if state == "write_state":
         changed = connect().write_state(
@@ -47,7 +49,7 @@ STATE = Operation(
         "state": {
             "type": "str",
             "required": True,
-            "choices": ["write_state", "started", "finished", "failed", "abort"],
+            "choices": ["write_state", "started", "finished", "failed", "abort", "absent"],
         },
         "roles": {"type": "list", "elements": "str"},
         "ip": {"type": "str"},
@@ -60,6 +62,6 @@ STATE = Operation(
     constraints={
         "required_one_of": [("job_id", "cluster_id")],
         "mutually_exclusive": [("job_id", "cluster_id")],
-        "required_if": [("state", "write_state", ("job_id", "ip"))],
+        "required_if": [("state", "write_state", ("job_id", "ip")), ("state", "absent", ("cluster_id",))],
     },
 )
