@@ -97,7 +97,7 @@ def in_threads(server: RedisServer, coordinator: Coordinator, waiters: int) -> d
         for subscription in subscriptions:
             subscription.subscribe("verdicts")
             subscription.get_message(timeout=1)
-        calls = [lambda one=one: one.get_message(timeout=30) for one in subscriptions]
+        calls: list[t.Callable[[], t.Any]] = [functools.partial(one.get_message, timeout=30) for one in subscriptions]
         publishes.append(time_threads(calls, lambda: pool.publish("verdicts", "start"), waiters))
         for subscription in subscriptions:
             subscription.close()

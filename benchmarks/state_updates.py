@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import typing as t
 
@@ -101,10 +102,7 @@ def lost(server: RedisServer, coordinator: Coordinator) -> int:
     coordinator.register(plan)
     clients = [Coordinator.connect(RedisSettings(url=server.url)) for _ in range(REPORTERS)]
     all_at_once(
-        [
-            lambda one=one, number=number: one.report(f"{cluster_id}.{number}", "finished")
-            for number, one in enumerate(clients, 1)
-        ]
+        [functools.partial(one.report, f"{cluster_id}.{number}", "finished") for number, one in enumerate(clients, 1)]
     )
     for one in clients:
         one.close()
@@ -117,7 +115,5 @@ def lost_by_the_original(server: RedisServer) -> int:
     cluster = OneText(server.client(), "original")
     cluster.begin(REPORTERS)
     clients = [OneText(server.client(), "original") for _ in range(REPORTERS)]
-    all_at_once(
-        [lambda one=one, number=number: one.report(f"job-{number}", "finish") for number, one in enumerate(clients, 1)]
-    )
+    all_at_once([functools.partial(one.report, f"job-{number}", "finish") for number, one in enumerate(clients, 1)])
     return sum(node["state"] != "finish" for node in cluster.read().values())
