@@ -97,7 +97,8 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             return
         self._task_type_cache[task._uuid] = prefix or "TASK"
         self._last_task_name = task.get_name().strip()
-        self._about, self._done = self._last_task_name.rpartition(" : ")[2], 0
+        if "Validating arguments" not in task.get_name():
+            self._about, self._done = self._last_task_name.rpartition(" : ")[2], 0
 
     def v2_playbook_on_include(self, included_file: t.Any) -> None:
         if not self._hides(included_file._task):

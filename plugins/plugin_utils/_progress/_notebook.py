@@ -14,6 +14,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _wording as
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 
 TOGETHER = 1.0
+LONGEST = 5.0
 
 Line = tuple[str, str]  # text, mood
 
@@ -23,6 +24,7 @@ class _Group:
     run: RunView
     note: Note
     opened: float
+    joined: float
     at: float
     nodes: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -36,13 +38,15 @@ class Notebook:
 
     def add(self, run: RunView, note: Note, *, at: float | None = None) -> None:
         """Note something of a run. `at`: when it happened, now if not given."""
+        now = time.monotonic()
         key = (run.cluster_id, note.text, note.mood, note.failure)
         for group in self._groups:
             if (group.run.cluster_id, group.note.text, group.note.mood, group.note.failure) == key:
                 break
         else:
-            group = _Group(run, note, time.monotonic(), time.time() if at is None else at)
+            group = _Group(run, note, now, now, time.time() if at is None else at)
             self._groups.append(group)
+        group.joined = now
         if note.node is not None and note.node not in group.nodes:
             group.nodes.append(note.node)
         if note.seconds is not None:
@@ -50,10 +54,15 @@ class Notebook:
 
     def lines(self, *, everything: bool = False) -> t.Iterator[Line]:
         """The lines that no other node will join any more, in the order in which they began."""
-        while self._groups and (everything or time.monotonic() - self._groups[0].opened > TOGETHER):
+        while self._groups and (everything or _is_over(self._groups[0])):
             group = self._groups.pop(0)
             if not (group.note.failure and _is_said(group.note.failure, group.run)):
                 yield _line(group), group.note.mood
+
+
+def _is_over(group: _Group) -> bool:
+    now = time.monotonic()
+    return now - group.joined > TOGETHER or now - group.opened > LONGEST
 
 
 def _line(group: _Group) -> str:

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._notebook import Line, Notebook
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
+
+SLICE = 1.0
+# So long after its verdict a run is taken to be over, though nobody has closed it: its controller may be gone.
+CLEAN_UP = 60.0
+
+
+def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float = 0) -> t.Iterator[Line]:
+    """What has happened and what happens in a run, or in all that go on now, until they are over.
+
+    :param timeout: end after so many seconds all the same; 0 for no limit.
+    """
+    if cluster_id is not None:
+        ids = [cluster_id]
+    else:
+        ids = [run["cluster_id"] for run in coordinator.runs() if not run["closed"] and run["result"] is None]
+    if not ids:
+        raise InputError("cluster_id: no run goes on now; name one that is over to see what happened")
+    runs = {name: _view(coordinator, name, alone=len(ids) == 1) for name in ids}
+    positions = dict.fromkeys(ids, "0")
+    notebook = Notebook()
+    deadline = time.monotonic() + timeout
+    ended: dict[str, float] = {}
+    while True:
+        for name, event in coordinator.follow(positions, SLICE):
+            for note in runs[name].take(event):
+                notebook.add(runs[name], note, at=event["time"])
+        for name, run in runs.items():
+            if run.result is not None:
+                ended.setdefault(name, time.monotonic())
+        is_over = all(
+            run.closed or time.monotonic() - ended.get(name, time.monotonic()) > CLEAN_UP for name, run in runs.items()
+        )
+        is_over = is_over or (timeout > 0 and time.monotonic() > deadline)
+        yield from notebook.lines(everything=is_over)
+        if is_over:
+            return
+
+
+def _view(coordinator: Coordinator, cluster_id: str, *, alone: bool) -> RunView:
+    nodes = coordinator.info(cluster_id)["nodes"]
+    return RunView(cluster_id, {name: node["roles"] for name, node in nodes.items()}, name="" if alone else cluster_id)
