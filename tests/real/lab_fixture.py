@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+import sys
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,17 @@ from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
+
+COLLECTIONS = Path(__file__).resolve().parents[2] / "playbooks" / "collections"
+
+# The end of its input is the end of the test, or of whoever ran it.
+TAKE_DOWN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
+sys.stdin.read()
+control.down(sys.argv[2])
+"""
 
 _numbers = itertools.count(1)
 
@@ -93,15 +105,22 @@ def virtual_lab(
 ) -> t.Iterator[Lab]:
     """A lab whose inventory and cluster file are in a folder below `directory`. `nodes`: names and their roles."""
     name = name or f"test-{os.getpid()}-{next(_numbers)}"
-    wanted = (
-        control.DEFAULT_NODES
-        if nodes is None
-        else [{"name": node, "roles": list(roles)} for node, roles in nodes.items()]
-    )
+    default = control.DEFAULT_NODES
+    wanted = default if nodes is None else [{"name": node, "roles": list(roles)} for node, roles in nodes.items()]
     request = control.Request(name, str(directory / name), nodes=wanted, links=links, mtu=mtu, ssh=ssh)
-    try:
+    with gone_afterwards(name):
         state = control.up(request).state
         assert state is not None
         yield Lab(state)
-    finally:
-        control.down(name)
+
+
+@contextmanager
+def gone_afterwards(name: str, prefix: t.Sequence[str] = ()) -> t.Iterator[None]:
+    """Take a lab down at the end of the block, also when the test's process is killed. `prefix` becomes another user."""
+    command = [*prefix, sys.executable, "-c", TAKE_DOWN, str(COLLECTIONS), name]
+    # In a session of its own, so that what ends the tests does not end it.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/", start_new_session=True) as guard:
+        yield
+        assert guard.stdin
+        guard.stdin.close()
+        assert guard.wait(60) == 0, f"the virtual lab {name} was not taken down"

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
+from ansible_collections.lab.multidevice.tests.real.lab_fixture import COLLECTIONS, gone_afterwards
 
-COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks" / "collections"
 NOBODY = 65534
 
 _numbers = itertools.count(1)
@@ -35,7 +35,7 @@ class Controller:
     prefix: tuple[str, ...] = ()
 
     def run(self, program: str, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        keep = {key: value for key, value in os.environ.items() if key in ("PATH", "TMPDIR")}
+        keep = {key: value for key, value in os.environ.items() if key in ("PATH", "TMPDIR", "XDG_RUNTIME_DIR")}
         return subprocess.run(
             [*self.prefix, Path(sys.executable).parent / program, *arguments],
             cwd=self.folder,
@@ -90,10 +90,8 @@ class Controller:
 def controller(tmp_path: Path) -> t.Iterator[Controller]:
     """Whoever runs the tests. The lab is gone at the end of the test."""
     somebody = Controller(tmp_path, f"test-{os.getpid()}-lab-{next(_numbers)}")
-    try:
+    with gone_afterwards(somebody.name):
         yield somebody
-    finally:
-        control.down(somebody.name)
 
 
 @pytest.fixture
@@ -122,7 +120,7 @@ def ordinary_user(controller: Controller) -> t.Iterator[Controller]:
         ),
     )
     try:
-        yield user
+        with gone_afterwards(user.name, user.prefix):
+            yield user
     finally:
-        user.lab("down")
         shutil.rmtree(folder)

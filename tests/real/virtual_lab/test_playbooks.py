@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import os
 import select
+import subprocess
+import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     Process,
     find_lab,
 )
-from ansible_collections.lab.multidevice.tests.real.lab_fixture import virtual_lab
+from ansible_collections.lab.multidevice.tests.real.lab_fixture import COLLECTIONS, virtual_lab
 
 if t.TYPE_CHECKING:
     from .conftest import Controller
@@ -175,6 +178,23 @@ def test_two_labs_have_networks_of_their_own(controller: Controller, tmp_path: P
         taken = controller.lab("up", name=controller.name + "-c", management_network=first.settings.network)
         assert taken.returncode != 0
         assert "to which this machine already has a route" in taken.stdout
+
+
+def test_a_lab_of_a_test_that_is_killed_goes_too(tmp_path: Path) -> None:
+    name = f"killed-{os.getpid()}"
+    script = (
+        "import os, pathlib, sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from ansible_collections.lab.multidevice.tests.real.lab_fixture import virtual_lab\n"
+        "with virtual_lab(pathlib.Path(sys.argv[2]), name=sys.argv[3]):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, COLLECTIONS, tmp_path, name], timeout=60, check=False)
+    assert killed.returncode == -9
+    end = time.monotonic() + 30
+    while find_lab(name) is not None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert find_lab(name) is None
 
 
 def test_what_the_role_returns(controller: Controller) -> None:
