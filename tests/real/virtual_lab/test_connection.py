@@ -230,7 +230,6 @@ def test_tasks_over_ssh(controller: Controller) -> None:
     assert variables["ansible_connection"] == "ansible.builtin.ssh"
     assert stat.S_IMODE(Path(variables["ansible_ssh_private_key_file"]).stat().st_mode) == 0o600
     run_tasks(controller, pipelining=True)
-    run_tasks(controller, pipelining=False)
 
     netns = controller.play([{"ansible.builtin.ping": {}}], "-e", "ansible_connection=lab.multidevice.netns")
     assert netns.returncode == 0, netns.stdout
