@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.book import Book
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import (
     Answer,
@@ -45,6 +46,11 @@ class Coordinator:
     @classmethod
     def connect(cls, settings: RedisSettings) -> Coordinator:
         return cls(Client(settings))
+
+    @property
+    def book(self) -> Book:
+        """Which run holds which machine, in the same Redis."""
+        return Book(self._client)
 
     def close(self) -> None:
         self._client.close()

@@ -44,6 +44,7 @@ class RunKeeper:
         self.grace = grace
         self.links: dict[str, NodeLink] = {}
         self.reason: Message | None = None
+        self._leaving: set[str] = set()
         self._ready = False
         self._skew = StartSkew()
         self._failures: set[asyncio.Task[None]] = set()
@@ -69,9 +70,14 @@ class RunKeeper:
 
     async def release(self, link: NodeLink) -> None:
         """Let a node go whose part is over; it can no longer be lost."""
-        if self.links.pop(link.node, None) is not None:
-            with contextlib.suppress(CoordinationError):
-                await self._call(lambda: self.coordinator.release_lease(self.cluster_id, link.node))
+        self._leaving.add(link.node)
+        with contextlib.suppress(CoordinationError):
+            await self._call(self.coordinator.release_lease, self.cluster_id, link.node)
+
+    def forget(self, link: NodeLink) -> None:
+        """A node has been let go."""
+        if self.links.get(link.node) is link:
+            del self.links[link.node]
 
     async def close(self) -> None:
         """Stop keeping the run, once all that was reported has been passed on."""
@@ -96,7 +102,7 @@ class RunKeeper:
 
     def take_gone(self, link: NodeLink) -> None:
         """A supervisor was killed, or has cleaned up when its lease was over, before its part of the run was."""
-        if self.links.get(link.node) is link:
+        if self.links.get(link.node) is link and link.node not in self._leaving:
             self._fail(link, {"node": link.node, "script": None, "exit_code": None, "text": link.loss})
 
     def take_event(self, link: NodeLink, event: Message) -> None:
@@ -179,8 +185,12 @@ class RunKeeper:
         """
         while True:
             await asyncio.sleep(self.lease / PINGS_PER_LEASE)
+            with contextlib.suppress(CoordinationError):
+                await self._call(self.coordinator.book.renew, self.cluster_id, self.lease)
             left: dict[float, list[str]] = {}
             for node, link in self.links.items():
+                if node in self._leaving:
+                    continue
                 left.setdefault(round(LEASE_SHARE * self.lease - link.silence, 1), []).append(node)
             for seconds, nodes in left.items():
                 if seconds > 0:

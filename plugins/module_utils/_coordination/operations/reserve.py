@@ -1,0 +1,60 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
+    DEFAULT_LEASE,
+    DEFAULT_SLICE,
+    Coordinator,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
+    Operation,
+    Options,
+    Result,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
+
+
+def _reserve(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+    coordinator = connect()
+    cluster_id, book = cluster_of(options["job_id"]), coordinator.book
+    machine = coordinator.node(options["job_id"])["node"]
+    held = book.holder(machine) == cluster_id
+    if options["state"] == "absent":
+        if held and not check_mode:
+            book.release(cluster_id, machine)
+        return {"changed": held, "answer": "released"}
+    if held or check_mode or machine == "localhost":
+        return {"changed": not held and machine != "localhost", "answer": "reserved", "blockers": []}
+    blockers, waited = book.reserve(cluster_id, lease=options["lease"], slice_seconds=options["slice"])
+    if not blockers:
+        return {"changed": True, "answer": "reserved", "blockers": [], "waited": waited}
+    result: Result = {
+        "changed": False,
+        "answer": "retry",
+        "blockers": [vars(blocker) for blocker in blockers],
+        "waited": waited,
+        "msg": ", ".join(map(str, blockers)),
+    }
+    if options["timeout"] is not None and waited >= options["timeout"]:
+        book.withdraw(cluster_id)
+        result.update(failed=True, msg=f"the machines were not free within {options['timeout']:g} s: {result['msg']}")
+    return result
+
+
+RESERVE = Operation(
+    work=_reserve,
+    argument_spec={
+        "job_id": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "timeout": {"type": "float"},
+        "slice": {"type": "float", "default": DEFAULT_SLICE},
+        "lease": {"type": "float", "default": DEFAULT_LEASE},
+    },
+)
