@@ -18,9 +18,24 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local RANK = {registered = 0, write_state = 1, start = 2, started = 3, ready = 4, finish = 5, abort = 6}
 local CORE = {start = true, ready = true, finish = true}
 
-local function get(name)
-  return redis.call('HGET', run, name) or nil
+local FIELDS = {'cluster_id', 'registration', 'lease', 'retention', 'run_timeout', 'events', 'last_job', 'started', 'heard',
+  'position', 'verdict', 'reason', 'expires', 'closed'}
+local fields = {}
+
+local function load()
+  for i, value in ipairs(redis.call('HMGET', run, unpack(FIELDS))) do fields[FIELDS[i]] = value or nil end
 end
+
+local function get(name)
+  return fields[name]
+end
+
+local function set(...)
+  redis.call('HSET', run, ...)
+  for i = 1, select('#', ...), 2 do fields[select(i, ...)] = select(i + 1, ...) end
+end
+
+load()
 
 local function seconds(ms)
   return string.format('%d', math.floor(ms / 1000 + 0.5))
@@ -50,7 +65,7 @@ end
 
 local function expire_run()
   local expires = math.floor(now + get('retention') * 1000)
-  redis.call('HSET', run, 'expires', expires)
+  set('expires', expires)
   local function visit(key) redis.call('PEXPIREAT', key, expires) end
   keys_of_run(visit)
   visit(run .. '/verdicts')
@@ -61,20 +76,19 @@ end
 
 local function event(node, what, data)
   redis.call('XADD', run .. '/events', 'MAXLEN', '~', get('events'), '*', 'node', node, 'what', what, 'data', data or '')
-  keep(run .. '/events')
 end
 
 local function identify(job)
-  local record = redis.call('HGET', cluster_state, job)
-  if not record or redis.call('HGET', id2cluster, job) ~= get('cluster_id') then return nil end
-  local fields = cjson.decode(record)
-  local head = string.match(record, '^(.*),"state":"[%a_]+","times":%b{}}$')
-  return {job = job, node = fields.node, head = head, state = fields.state, times = fields.times, record = record}
+  local text = redis.call('HGET', cluster_state, job)
+  local record = text and cjson.decode(text)
+  if not record or record.cluster_id ~= get('cluster_id') then return nil end
+  local head = string.match(text, '^(.*),"state":"[%a_]+","times":%b{}}$')
+  return {job = job, node = record.node, head = head, state = record.state, times = record.times}
 end
 
 local function store(node)
-  node.record = node.head .. ',"state":"' .. node.state .. '","times":' .. cjson.encode(node.times) .. '}'
-  redis.call('HSET', cluster_state, node.job, node.record)
+  local tail = ',"state":"' .. node.state .. '","times":' .. cjson.encode(node.times) .. '}'
+  redis.call('HSET', cluster_state, node.job, node.head .. tail)
 end
 
 local function advances(node, state)
@@ -91,9 +105,10 @@ local function set_state(node, state, data)
 end
 
 local function begin()
-  if redis.call('HSETNX', run, 'started', now) == 1 then
+  if not get('started') then
+    set('started', now)
     local limit = get('run_timeout')
-    if limit and limit ~= '' then
+    if limit ~= '' then
       redis.call('ZADD', run .. '/deadlines', now + limit * 1000, '')
       keep(run .. '/deadlines')
     end
@@ -104,12 +119,13 @@ end
 -- An entry has one field, the barrier that is released or abort, as it is sent to every waiter.
 local function announce(verdict, reason)
   local id = redis.call('XADD', run .. '/verdicts', '*', verdict, reason)
-  redis.call('HSET', run, 'position', id)
+  set('position', id)
   keep(run .. '/verdicts')
 end
 
 local function end_run(verdict, reason)
-  redis.call('HSET', run, 'verdict', verdict, 'phase', verdict, 'reason', reason, 'finished', now)
+  if not get('started') then set('started', now) end
+  set('verdict', verdict, 'phase', verdict, 'reason', reason, 'finished', now)
   redis.call('DEL', run .. '/leases', run .. '/promises', run .. '/deadlines')
   expire_run()
 end
@@ -147,7 +163,7 @@ end
 -- moved on by its length.
 local function forgive_silence()
   local heard = tonumber(get('heard') or now)
-  redis.call('HSET', run, 'heard', now)
+  set('heard', now)
   local silence = now - heard
   if silence <= get('lease') * 500 then return end
   for _, node in ipairs(redis.call('ZRANGE', run .. '/leases', 0, -1)) do
@@ -155,9 +171,7 @@ local function forgive_silence()
   end
 end
 
-local function judge()
-  if get('verdict') then return end
-  forgive_silence()
+local function check_limits()
   while true do
     local lost = redis.call('ZRANGEBYSCORE', run .. '/leases', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)
     if not lost[1] then break end
@@ -180,6 +194,12 @@ local function judge()
     local since = redis.call('ZSCORE', run .. '/barriers', due)
     time_out(due, seconds(now - since) .. ' s')
   end
+end
+
+local function judge()
+  if get('verdict') then return end
+  forgive_silence()
+  check_limits()
 end
 
 local function promise(node, ms, barrier)
@@ -234,6 +254,7 @@ end
 local known = 0
 for i = 1, count do
   run = prefix .. ARGV[starts[i]]
+  load()
   local digest = get('registration')
   if digest and digest ~= ARGV[starts[i] + 1] then return redis.error_reply('TAKEN ' .. ARGV[starts[i]]) end
   if digest then known = known + 1 end
@@ -268,6 +289,7 @@ for i = 1, count do
     redis.call('ZADD', run .. '/barriers', 0, barrier)
     redis.call('HSET', run .. '/barrier/' .. barrier, 'participants', 'all')
   end
+  load()
   event('', 'registered')
   expire_run()
 end
@@ -407,7 +429,7 @@ if hold ~= '' then
   local kept = redis.call('HGET', run .. '/promises', node.node)
   if not kept or string.match(kept, ' (.*)$') ~= '' then promise(node.node, get('lease') * 1000 + hold, barrier) end
 end
-judge()
+check_limits()
 if get('verdict') then return aborted() end
 
 if expected then
@@ -426,7 +448,7 @@ if redis.call('EXISTS', missing) == 0 then
   if barrier == 'finish' then
     end_run('finish', '')
   elseif CORE[barrier] then
-    redis.call('HSET', run, 'phase', barrier)
+    set('phase', barrier)
   end
   announce(barrier, '')
   return answer(barrier, '', true)
@@ -539,7 +561,8 @@ CLOSE = _script(
     "close",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
-if redis.call('HSETNX', run, 'closed', now) == 0 then return 0 end
+if get('closed') then return 0 end
+set('closed', now)
 abort_run(ARGV[1])
 event('', 'closed')
 expire_run()
