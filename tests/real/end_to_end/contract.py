@@ -18,7 +18,9 @@ RUN = {"cluster_id": str, "result": str, "reason": (dict, type(None)), "params":
 RUN["nodes"] = dict
 NODE = {"job_id": str, "roles": list, "state": str, "ip": (str, type(None)), "direct_ips": list, "direct_macs": list}
 NODE["scripts"] = list
-SCRIPT = {"name": str, "kind": str, "exit_code": (int, type(None)), "started": float, "finished": (float, type(None))}
+SCRIPT = {"name": str, "kind": str, "exit_code": (int, type(None))}
+# A script that did not come to its turn has no times.
+SCRIPT |= {"started": (float, type(None)), "finished": (float, type(None))}
 REASON = {"node": (str, type(None)), "script": (str, type(None)), "exit_code": (int, type(None)), "text": str}
 
 
@@ -48,20 +50,24 @@ def _check(record: Summary, wanted: t.Mapping[str, t.Any]) -> None:
 
 
 def check_times(summary: Summary, begin: float, end: float) -> None:
-    """Everything took place in its run, the run within the command, each script before its end."""
+    """Everything took place in its run, the run within the command, each script before its end, unless its node was lost."""
     for run in summary["runs"]:
         assert begin < run["started"] <= run["finished"] < end
         for node in run["nodes"].values():
-            for script in node["scripts"]:
-                assert run["started"] < script["started"] <= script["finished"] < end
+            for script in filter(has_run, node["scripts"]):
+                assert run["started"] < script["started"] <= (script["finished"] or end) <= end
+
+
+def has_run(script: Summary) -> bool:
+    return script["started"] is not None
 
 
 def scripts_of(run: Summary, *, kind: str | None = None) -> dict[tuple[str, str], Summary]:
-    """The scripts of a run by node and name."""
+    """The scripts that have run, by node and name."""
     return {
         (name, script["name"]): script
         for name, node in run["nodes"].items()
-        for script in node["scripts"]
+        for script in filter(has_run, node["scripts"])
         if kind in (None, script["kind"])
     }
 

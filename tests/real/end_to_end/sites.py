@@ -112,8 +112,8 @@ class Site:
         return play
 
     def wait_for_script(self, play: Play, node: str, script: str, seconds: float = 40) -> None:
-        """Until a script's own result folder has appeared on its node."""
-        look = ["sh", "-c", f"test -e /var/tmp/multidevice-0/*/results/{script}/stdout"]
+        """Until a script has said something."""
+        look = ["sh", "-c", f"test -s /var/tmp/multidevice-0/*/results/{script}/stdout"]
 
         def has_started() -> bool:
             assert play.process.poll() is None, play.output

@@ -97,7 +97,7 @@ def check_expiry(client: redis.Redis) -> None:
 
 def test_no_other_redis_is_started(site: Site, server: RedisServer) -> None:
     site.cluster({"client-1": ["client"]})
-    job = site.job("cluster: some-machines\nif role client:\n  work:\n", tests_work="exec sleep 600")
+    job = site.job("cluster: some-machines\nif role client:\n  work:\n", tests_work="echo here; exec sleep 600")
     play = site.start(job, MULTIDEVICE_REDIS_URL=server.url)
     site.wait_for_script(play, "client-1", "test-work")
     started = marked_processes(play.mark).values()
