@@ -32,7 +32,7 @@ def test_the_second_waits_until_the_first_has_left(site: Site) -> None:
     server = RedisServer(installed[max(installed)])
     try:
         site.cluster({"server-1": ["server"], "client-1": ["client"]})
-        job = site.job(JOB, daemon_serve="exec sleep 60", tests_work="sleep 3")
+        job = site.job(JOB, daemon_serve="exec sleep 60", tests_work="echo on; sleep 3")
         variables = {"multidevice_redis_url": server.url, "multidevice_slice": 1}
         first = site.start(job, variables=variables)
         site.wait_for_script(first, "client-1", "test-work")
