@@ -16,7 +16,7 @@ Part = t.Mapping[str, t.Any]
 
 NODES_HEAD = ("run", "node", "roles", "script", "exit code", "seconds", "numbers", "direct addresses")
 LINES = 24
-WIDTH = 100
+WIDTH = 110
 TAIL_LINES = 10
 
 

@@ -192,7 +192,7 @@ def _reason(run: Record, ids: t.Mapping[str, str]) -> View | None:
 
 def _tick(timeline: _timeline.Timeline, seconds: float) -> View:
     x = 100 * seconds / timeline.seconds
-    text = f"{seconds:g} s" if seconds < 120 else wording.clock(seconds)
+    text = f"{seconds:g} s" if timeline.seconds < 120 else wording.clock(seconds)
     return {"x": _percent(x), "text": text, "anchor": _anchor(x)}
 
 

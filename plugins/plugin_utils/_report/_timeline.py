@@ -115,12 +115,8 @@ class Timeline:
 
     @property
     def ticks(self) -> list[float]:
-        """Round numbers of seconds for the axis, four to nine of them."""
-        step = 0.001
-        for factor in _factors():
-            step = factor
-            if self.seconds / factor <= 9:
-                break
+        """Round numbers of seconds for the axis, nine at most."""
+        step = next(step for step in _steps() if self.seconds / step <= 9)
         return [step * number for number in range(int(self.seconds / step) + 1)]
 
 
@@ -258,9 +254,13 @@ def _ending(label: str, script: Record) -> str:
     return label
 
 
-def _factors() -> Iterator[float]:
-    power = 0.001
+def _steps() -> Iterator[float]:
+    for power in (0.001, 0.01, 0.1, 1):
+        yield from (power, 2 * power, 5 * power)
+    yield from (10, 20, 30)
+    for minutes in (1, 2, 5, 10, 15, 30):
+        yield 60 * minutes
+    hours = 1
     while True:
-        for factor in (1, 2, 5):
-            yield power * factor
-        power *= 10
+        yield 3600 * hours
+        hours *= 2

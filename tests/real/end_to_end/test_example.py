@@ -80,10 +80,10 @@ def check_terminal(play: Play) -> None:
     """The table shows what matters, and where the rest is."""
     output = play.output
     for node, address in ADDRESSES.items():
-        line = next(line for line in output.splitlines() if line.split()[1:3] == [node, node.partition("-")[0]])
+        line = next(line for line in output.splitlines() if line.split()[:2] == [node, node.partition("-")[0]])
         assert address in line
     assert output.count("Gbit/s") == 2
-    assert f"results: {play.submission}" in output
+    assert f"report: {play.submission}/report.html" in output
     assert f"{play.submission.name}: finish" in output
 
 
