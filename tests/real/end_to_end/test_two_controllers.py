@@ -15,6 +15,7 @@ from end_to_end.sites import Site
 
 JOB = """
 cluster: some-machines
+seconds: 1
 if role server:
   serve:
 if role client:
@@ -32,9 +33,9 @@ def test_the_second_waits_until_the_first_has_left(site: Site) -> None:
     server = RedisServer(installed[max(installed)])
     try:
         site.cluster({"server-1": ["server"], "client-1": ["client"]})
-        job = site.job(JOB, daemon_serve="exec sleep 60", tests_work="echo on; sleep 3")
+        job = site.job(JOB, daemon_serve="exec sleep 60", tests_work="echo on; sleep $seconds")
         variables = {"multidevice_redis_url": server.url, "multidevice_slice": 1}
-        first = site.start(job, variables=variables)
+        first = site.start(job, variables={**variables, "multidevice_params": "seconds=20"})
         site.wait_for_script(first, "client-1", "test-work")
         second = site.start(job, variables=variables)
         third = site.start(job, variables={**variables, "multidevice_reserve_timeout": 0.5})
