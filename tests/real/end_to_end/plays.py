@@ -90,7 +90,7 @@ class Play:
                 start_new_session=True,
             )
 
-    def wait(self, seconds: float = 90) -> int:
+    def wait(self, seconds: float = 180) -> int:
         """Its exit code."""
         try:
             return self.process.wait(timeout=seconds)

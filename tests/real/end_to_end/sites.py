@@ -47,6 +47,19 @@ print(json.dumps({
 """
 
 
+def write_job(folder: Path, text: str, **scripts: str) -> Path:
+    """Write a job file and, beside it, its shell scripts, named like daemon_serve or tests_work."""
+    for name, content in scripts.items():
+        path = folder / name.replace("_", "/", 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{content}")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    folder.mkdir(exist_ok=True)
+    job = folder / "job.yaml"
+    job.write_text(text)
+    return job
+
+
 @dataclass
 class Site:
     """A virtual lab with plays on it."""
@@ -78,16 +91,7 @@ class Site:
 
     def job(self, text: str, **scripts: str) -> Path:
         """Write a job file and its scripts, named like daemon_serve or tests_work."""
-        folder = self.folder / "job"
-        for name, content in scripts.items():
-            path = folder / name.replace("_", "/", 1)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"#!/bin/sh\n{content}")
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        folder.mkdir(exist_ok=True)
-        job = folder / "job.yaml"
-        job.write_text(text)
-        return job
+        return write_job(self.folder / "job", text, **scripts)
 
     def start(
         self,

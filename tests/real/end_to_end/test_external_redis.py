@@ -61,7 +61,7 @@ class Watcher:
             self.look()
             return play.process.poll() is not None
 
-        wait_until("ansible-playbook has ended", has_ended, 90)
+        wait_until("ansible-playbook has ended", has_ended, 180)
 
 
 def test_state_can_be_watched(site: Site, server: RedisServer) -> None:
