@@ -105,6 +105,8 @@ def _parse_interface(text: t.Any, where: str) -> Interface:
     network = interface.network
     if interface.is_multicast or interface.is_loopback or interface.is_unspecified:
         raise InputError(f"{where}: {interface} is no address that a network card can have.")
+    if interface.version == 6 and interface.is_link_local:
+        raise InputError(f"{where}: {interface} means nothing without its card; take one like fd00::1/64.")
     ends = (network.network_address, network.broadcast_address)
     if interface.version == 4 and network.prefixlen < 31 and interface.ip in ends:
         raise InputError(f"{where}: {interface} is the network or broadcast address of {network}.")

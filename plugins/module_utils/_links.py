@@ -468,9 +468,11 @@ def _run_step(step: Step) -> None:
         run_ip("address", "replace", *step.arguments, "dev", name)
     elif step.verb == "add":
         # Duplicates are looked for on the wire before; the kernel's own detection would make every daemon wait.
-        extra = ["nodad"] if ":" in step.value else ["broadcast", "+"]
-        if step.value.endswith(("/31", "/32")):
-            extra = []
+        extra: list[str] = []
+        if ":" in step.value:
+            extra = ["nodad"]
+        elif not step.value.endswith(("/31", "/32")):
+            extra = ["broadcast", "+"]
         run_ip("address", "add", step.value, *extra, "dev", name)
     else:
         _delete(step.device, step.value)

@@ -127,6 +127,18 @@ def test_the_new_address_is_usable_at_once(wired: tuple[Machine, Machine]) -> No
     assert ipv6.get("nodad") and not ipv6.get("tentative")
 
 
+@pytest.mark.parametrize("ip", ["192.168.222.1/32", "192.168.222.1/31", "fd00:222::1/32", "fd00:222::1/128"])
+def test_unusual_prefixes(wired: tuple[Machine, Machine], ip: str) -> None:
+    near, _far = wired
+    before = near.state()
+    near.apply([{"mac": ONE, "ip": ip}])
+    (device,) = json.loads(near.ip("-json", "address", "show", "dev", "eth1"))
+    (address,) = [address for address in device["addr_info"] if address["scope"] == "global"]
+    assert "broadcast" not in address and not address.get("tentative")
+    near.remove()
+    assert near.state() == before
+
+
 def test_a_card_that_was_up_stays_up(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
     near.ip("link", "set", "eth1", "up")

@@ -20,7 +20,7 @@ MAC = "02:00:00:00:00:01"
         ({"mac": "02-00-00-AA-BB-01", "ip": ["10.0.0.1/31"]}, "02:00:00:aa:bb:01", ["10.0.0.1/31"], None),
         ({"mac": " 02:00:00:AA:BB:01 ", "ip": ["10.0.0.1/32"]}, "02:00:00:aa:bb:01", ["10.0.0.1/32"], None),
         ({"mac": MAC, "ip": ["FD00:0::1/64", "10.0.0.1/8"], "mtu": 9000}, MAC, ["fd00::1/64", "10.0.0.1/8"], 9000),
-        ({"mac": MAC, "ip": ["fe80::1/64"], "mtu": None}, MAC, ["fe80::1/64"], None),
+        ({"mac": MAC, "ip": ["fd00::1/32"], "mtu": None}, MAC, ["fd00::1/32"], None),
         ({"mac": MAC, "ip": ["10.0.0.1/24"], "mtu": "1400"}, MAC, ["10.0.0.1/24"], 1400),
     ],
 )
@@ -42,6 +42,7 @@ def test_a_link(link: dict[str, t.Any], mac: str, addresses: list[str], mtu: int
         ([{"mac": MAC, "ip": "10.0.0.255/24"}], "is the network or broadcast address"),
         ([{"mac": MAC, "ip": "127.0.0.1/8"}], "is no address that a network card can have"),
         ([{"mac": MAC, "ip": "ff02::1/64"}], "is no address that a network card can have"),
+        ([{"mac": MAC, "ip": "fe80::1/64"}], "fe80::1/64 means nothing without its card"),
         ([{"mac": MAC, "ip": []}], "has no address"),
         ([{"mac": MAC, "ip": "fd00::1/64", "mtu": 1000}], "links[0].mtu: 1000 is too small for IPv6"),
         (
