@@ -61,17 +61,13 @@ class Readiness:
         return f"is not ready after {limit:g} s: {what}"
 
     def _start_command(self, command: str) -> int:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            pid, gate = spawn.fork_at_gate(
-                ["/bin/sh", "-c", command],
-                environment=self._environment,
-                folder=self._folder,
-                out=nowhere,
-                err=nowhere,
-            )
-        finally:
-            os.close(nowhere)
+        pid, gate = spawn.fork_at_gate(
+            ["/bin/sh", "-c", command],
+            environment=self._environment,
+            folder=self._folder,
+            out=Path(os.devnull),
+            err=Path(os.devnull),
+        )
         spawn.open_gate(gate)
         return pid
 

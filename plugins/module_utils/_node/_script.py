@@ -145,10 +145,13 @@ def arm(script: Script, *, environment: dict[str, str], results: Path, trees: di
         program.chmod(0o700)
     else:
         program = Path(root) / (script.path or "")
-    with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
-        script.pid, script.gate = spawn.fork_at_gate(
-            [str(program), *script.args], environment=variables, folder=folder, out=out.fileno(), err=err.fileno()
-        )
+    script.pid, script.gate = spawn.fork_at_gate(
+        [str(program), *script.args],
+        environment=variables,
+        folder=folder,
+        out=folder / "stdout",
+        err=folder / "stderr",
+    )
 
 
 def release(script: Script) -> None:

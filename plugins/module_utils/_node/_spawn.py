@@ -20,7 +20,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _proc
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
-def fork_at_gate(argv: list[str], *, environment: dict[str, str], folder: Path, out: int, err: int) -> tuple[int, int]:
+def fork_at_gate(argv: list[str], *, environment: dict[str, str], folder: Path, out: Path, err: Path) -> tuple[int, int]:
     """Make a process in a session of its own that is complete but for its program.
 
     It reads nothing, and dies with this process. It waits at a gate: the descriptor that is returned beside its pid. A
@@ -34,7 +34,7 @@ def fork_at_gate(argv: list[str], *, environment: dict[str, str], folder: Path, 
     try:
         pid = os.fork()
         if pid == 0:
-            _become(argv, environment, folder, (reader, out, err), parent)
+            _become(argv, environment, folder, reader, (out, err), parent)
     except OSError:
         os.close(gate)
         raise
@@ -90,21 +90,20 @@ def _forget_handlers() -> None:
 
 
 def _become(
-    argv: list[str], environment: dict[str, str], folder: Path, files: tuple[int, int, int], parent: int
+    argv: list[str], environment: dict[str, str], folder: Path, reader: int, output: tuple[Path, Path], parent: int
 ) -> t.NoReturn:
     status = CANNOT_RUN
     try:
-        reader, out, err = files
         os.setsid()
         processes.die_with_parent()
         _forget_handlers()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
         _close_all_but(reader)
         os.chdir(folder)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if os.getppid() == parent and os.read(reader, 1):
+            for number, path in enumerate(output, 1):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
             _execute(argv, environment)
     except OSError as error:
         status = NOT_FOUND if error.errno == errno.ENOENT else CANNOT_RUN

@@ -296,9 +296,11 @@ class Relay:
         if self.links.get(link.job_id) is link:
             del self.links[link.job_id]
         keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None and not keeper.links:
-            self.keepers.pop(keeper.cluster_id, None)
-            await keeper.close()
+        if keeper is not None:
+            keeper.forget(link)
+            if not keeper.links:
+                self.keepers.pop(keeper.cluster_id, None)
+                await keeper.close()
 
 
 def main() -> None:
