@@ -58,16 +58,20 @@ def rest(waiters: int) -> None:
 def bare(server: RedisServer, coordinator: Coordinator, waiters: int) -> dict[str, t.Any]:
     """The server's and the protocol's part: whoever waits is a bare socket. Both kinds take turns."""
     releases, publishes = [], []
+    cpu_of_releases, cpu_of_publishes = 0.0, 0.0
     publisher = server.client()
     for _ in range(ROUNDS[waiters]):
         subscribers = BareClients(str(server.socket), waiters)
         subscribers.send("SUBSCRIBE", "verdicts")
         subscribers.wait()
         rest(waiters)
+        used = cpu_seconds(server)
         begin = time.perf_counter()
         publisher.publish("verdicts", "start")
         subscribers.wait()
         publishes.append(time.perf_counter() - begin)
+        publisher.ping()
+        cpu_of_publishes += cpu_seconds(server) - used
         subscribers.close()
 
         plan = make_plan([["client"]] * (waiters + 1))
@@ -79,13 +83,26 @@ def bare(server: RedisServer, coordinator: Coordinator, waiters: int) -> dict[st
         stream = f"sched/cluster/{cluster_id}/verdicts"
         blocked.send("XREAD", "BLOCK", "10000", "STREAMS", stream, arrival.position)
         rest(waiters)
+        used = cpu_seconds(server)
         begin = time.perf_counter()
         coordinator.arrive(f"{cluster_id}.{waiters + 1}", "start")
         blocked.wait()
         releases.append(time.perf_counter() - begin)
+        publisher.ping()
+        cpu_of_releases += cpu_seconds(server) - used
         blocked.close()
         coordinator.remove(cluster_id)
-    return compared(releases, publishes)
+    return compared(releases, publishes) | {
+        "server_cpu_us_of_a_release": round(cpu_of_releases / ROUNDS[waiters] * 1e6),
+        "server_cpu_us_of_a_publish": round(cpu_of_publishes / ROUNDS[waiters] * 1e6),
+    }
+
+
+def cpu_seconds(server: RedisServer) -> float:
+    """What the server has used so far. Other than time, it does not depend on what else the machine does."""
+    assert server.process is not None
+    with open(f"/proc/{server.process.pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
 
 
 def in_threads(server: RedisServer, coordinator: Coordinator, waiters: int) -> dict[str, t.Any]:

@@ -24,11 +24,15 @@ import typing as t
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 RESULTS = HERE / "results.json"
+PAGE = REPOSITORY / "docs" / "performance.md"
+MARKS = ("<!-- numbers: written by benchmarks/run.py -->", "<!-- end of the numbers -->")
 NAMES = ("barrier_release", "state_updates", "split_and_register", "controller_cost")
 
 # ansible_collections.lab.multidevice, and the servers and plans of the tests.
 for folder in (REPOSITORY / "playbooks" / "collections", REPOSITORY / "tests" / "real"):
     sys.path.insert(0, str(folder))
+
+from ansible_collections.lab.multidevice.benchmarks import tables
 
 
 def main() -> None:
@@ -50,7 +54,17 @@ def main() -> None:
             for line in benchmark.lines(results[name]):
                 print(f"  {line}", flush=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {RESULTS.relative_to(REPOSITORY)}")
+    write_page(results)
+    print(f"written to {RESULTS.relative_to(REPOSITORY)} and {PAGE.relative_to(REPOSITORY)}")
+
+
+def write_page(results: dict[str, t.Any]) -> None:
+    """Put the numbers between the marks in the page about them."""
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    _old, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        sys.exit(f"{PAGE.relative_to(REPOSITORY)} has no place for the numbers: the marks are not there")
+    PAGE.write_text(before + begin + "\n\n" + tables.make(results) + "\n" + end + after, encoding="utf-8")
 
 
 def machine() -> dict[str, t.Any]:
