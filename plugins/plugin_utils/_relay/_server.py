@@ -308,6 +308,8 @@ def main() -> None:
     folder = Path(sys.argv[1])
     logging.basicConfig(filename=folder / "relay.log", level=logging.INFO, format="%(asctime)s %(message)s")
     asyncio.run(Relay(folder).serve(int(sys.argv[2])))
+    # Threads that still try to reach the Redis that has just been ended would be waited for otherwise.
+    os._exit(0)
 
 
 if __name__ == "__main__":
