@@ -166,8 +166,8 @@ def test_a_wait_ends_the_moment_the_last_one_arrives(register: Register) -> None
 
     *answers, released = in_threads(*(lambda wait=wait: timed(wait) for wait in waits), last)
     assert [answer.answer for answer in answers] == ["start", "start"]
-    assert all(answer.waited == pytest.approx(0.3, abs=0.25) for answer in answers)
-    assert max(ends) - released < 0.5
+    assert all(0.1 < answer.waited < 2 for answer in answers)
+    assert max(ends) - released < 1
 
 
 def test_an_abort_ends_all_waits_and_its_first_reason_is_kept(register: Register) -> None:
@@ -263,7 +263,7 @@ def test_a_timeout_ends_a_wait_on_time(register: Register) -> None:
     begin = time.monotonic()
     answer = run.coordinator.wait(run.job(1), "start", timeout=1)
     assert answer.answer == "abort"
-    assert 0.9 < time.monotonic() - begin < 1.6
+    assert 0.9 < time.monotonic() - begin < 3
     assert names(answer.missing) == ["node-2"]
 
 
@@ -287,7 +287,7 @@ def test_a_node_that_is_not_heard_from_is_lost(register: Register) -> None:
     assert answer.answer == "abort"
     assert answer.reason is not None
     assert (answer.reason["kind"], answer.reason["node"]) == ("lost", "node-2")
-    assert answer.reason["text"].startswith("node node-2 not heard from for 0 s")
+    assert answer.reason["text"].startswith("node node-2 not heard from for ")
 
 
 def test_a_node_whose_part_is_over_cannot_be_lost(register: Register) -> None:
@@ -299,48 +299,50 @@ def test_a_node_whose_part_is_over_cannot_be_lost(register: Register) -> None:
 
 
 def test_a_waiter_holds_a_lease_and_renews_it(register: Register) -> None:
-    run = register(one_server_and(1), lease=0.6)
+    run = register(one_server_and(1), lease=1.2)
     for _ in range(5):
-        assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.3).answer == "retry"
+        assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.4).answer == "retry"
         assert run.coordinator.sweep(run.id) is None
     in_pieces = threading.Thread(
-        target=lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=1.5, retries=0), daemon=True
+        target=lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=30, retries=0), daemon=True
     )
     in_pieces.start()
-    for _ in range(12):
+    for _ in range(20):
         time.sleep(0.1)
         assert run.coordinator.sweep(run.id) is None
     run.coordinator.arrive(run.job(2), "start")
     in_pieces.join(5)
-    for _ in range(10):
+    for _ in range(15):
         time.sleep(0.1)
         assert run.coordinator.sweep(run.id) is None, "who has passed the barrier waits no more"
 
 
 def test_a_waiter_that_does_not_come_back_is_lost(register: Register) -> None:
-    run = register(one_server_and(1), lease=0.4)
-    assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.05, pause=0.4).answer == "retry"
-    reasons = []
-    for _ in range(10):
-        time.sleep(0.1)
-        reasons.append(run.coordinator.sweep(run.id))
-    assert reasons[4] is None, "the pause counts"
-    assert reasons[-1] is not None
-    assert reasons[-1]["text"] == "node node-1 not heard from for 1 s"
+    run = register(one_server_and(1), lease=1)
+    begin = time.monotonic()
+    assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.05, pause=1).answer == "retry"
+    reason = sweep_until_lost(run)
+    assert time.monotonic() - begin > 1.9, "the pause counts"
+    assert reason["text"].startswith("node node-1 not heard from for ")
 
 
 def test_a_silence_of_everybody_is_the_servers(register: Register) -> None:
-    run = register(one_server_and(1), lease=0.4)
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 0.4)
-    time.sleep(1)
+    run = register(one_server_and(1), lease=1)
+    run.coordinator.renew(run.id, ["node-1", "node-2"], 1)
+    time.sleep(2)
     assert run.coordinator.sweep(run.id) is None
     run.coordinator.renew(run.id, ["node-1"], 30)
-    reasons = []
-    for _ in range(6):
+    assert sweep_until_lost(run)["node"] == "node-2"
+
+
+def sweep_until_lost(run: Run) -> dict[str, t.Any]:
+    deadline = time.monotonic() + 15
+    while True:
+        reason = run.coordinator.sweep(run.id)
+        if reason is not None:
+            return reason
+        assert time.monotonic() < deadline, "nobody was found to be lost"
         time.sleep(0.1)
-        reasons.append(run.coordinator.sweep(run.id))
-    assert reasons[-1] is not None
-    assert reasons[-1]["node"] == "node-2"
 
 
 def test_named_barriers(register: Register) -> None:
