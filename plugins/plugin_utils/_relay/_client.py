@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -36,7 +37,7 @@ def call(
     :param controller: the process id of ansible-playbook, unless a task's worker process calls: there it is the parent.
     :raises NodeError: the relay refuses, or does not answer within ``timeout`` seconds.
     """
-    controller = controller or os.getppid()
+    controller = controller or _parent()
     folder = _folder(controller)
     connection = _connect(folder)
     if connection is None:
@@ -63,7 +64,18 @@ def call(
 def cache_folder() -> Path:
     """A private folder on the controller that goes away with its ansible-playbook process."""
     call("hello")
-    return _folder(os.getppid())
+    return _folder(_parent())
+
+
+def _parent() -> int:
+    """The ansible-playbook process of this worker process.
+
+    :raises NodeError: it was killed. Whoever is the parent now would get a relay of its own, which never ends.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():
+        raise NodeError("this task's ansible-playbook has ended")
+    return os.getppid()
 
 
 def _folder(controller: int) -> Path:
