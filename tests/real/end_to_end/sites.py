@@ -130,7 +130,8 @@ class Site:
         try:
             wait_until("nothing left on the controller", lambda: not play.left_behind(), seconds)
         except AssertionError:
-            assert play.left_behind() == [], play.output
+            left = play.left_behind()
+            assert not left, f"left on the controller: {left}\n{play.output}"
         for node in self.lab.nodes:
             if node not in lost:
                 self.wait_until_clean(node, seconds)
