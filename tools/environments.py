@@ -72,7 +72,11 @@ def pyenv_folders() -> tuple[pathlib.Path, ...]:
     if os.environ.get("PYENV_ROOT"):
         roots.append(pathlib.Path(os.environ["PYENV_ROOT"]))
     roots += [pathlib.Path(folder).parent for folder in path_folders() if is_shims(folder)]
-    folders = {folder for root in roots for folder in (root / "versions").glob("*/bin") if os.access(folder, os.X_OK)}
+    folders = set()
+    for root in roots:
+        # Somebody else's, left in the environment of a user that was changed to.
+        with contextlib.suppress(PermissionError):
+            folders |= {folder for folder in (root / "versions").glob("*/bin") if os.access(folder, os.X_OK)}
     return tuple(sorted(folders, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.parent.name)]))
 
 

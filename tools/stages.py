@@ -178,7 +178,7 @@ def make_get_pip_work(environment: Environment, run: Run) -> None:
             if not script.exists() and address and not reachable(address[1] % version):
                 run.write(f"{script.name} cannot be downloaded: installing pip from the configured index instead")
                 cache.mkdir(parents=True, exist_ok=True)
-                pip = [environment.bin / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+                pip = [str(environment.bin / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
                 if run.call(environment, [*pip, "download", "--no-deps", "--dest", cache, f"pip=={version}"], cache):
                     return
                 script.write_text(GET_PIP.format(wheel=f"pip-{version}-*.whl"), encoding="utf-8")

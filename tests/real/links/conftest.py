@@ -9,7 +9,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Caller, Machine, bench
+
+from links.links_bench import Bench, Caller, Machine, bench
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import IP, Links, Machine, Refused
+
+from links.links_bench import IP, Links, Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 LINKS: Links = [

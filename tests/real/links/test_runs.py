@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Machine, Refused
+
+from links.links_bench import Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 SHARED = [{"mac": ONE, "ip": "192.168.222.1/24"}]

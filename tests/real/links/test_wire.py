@@ -11,7 +11,8 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.links.links_bench import Bench, Links, Machine, Refused
+
+from links.links_bench import Bench, Links, Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 FAR_ONE, FAR_TWO = "02:00:00:00:02:01", "02:00:00:00:02:02"

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
-from ansible_collections.lab.multidevice.tests.real.lab_fixture import COLLECTIONS, gone_afterwards
+
+from lab_fixture import COLLECTIONS, gone_afterwards
 
 NOBODY = 65534
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible_collections.lab.multidevice.tests.real.lab_fixture import Lab, virtual_lab
+
+from lab_fixture import Lab, virtual_lab
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     Process,
     find_lab,
 )
-from ansible_collections.lab.multidevice.tests.real.lab_fixture import COLLECTIONS, virtual_lab
+
+from lab_fixture import COLLECTIONS, virtual_lab
 
 if t.TYPE_CHECKING:
     from .conftest import Controller
