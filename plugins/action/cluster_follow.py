@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible import constants as C
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import Operation
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._follow import follow
 
 Result = dict[str, t.Any]
@@ -30,7 +30,7 @@ class ActionModule(CoordinationAction):
     def _work(self, options: Result) -> Result:
         lines = []
         for text, mood in follow(self._connect(options), options["cluster_id"], timeout=options["timeout"]):
-            self._display.display(text, color={"good": C.COLOR_OK, "bad": C.COLOR_ERROR}.get(mood))
+            self._display.display(text, color=color_of(mood))
             lines.append(text)
         return {"changed": False, "lines": lines}
 

@@ -8,11 +8,11 @@ import os
 import typing as t
 from pathlib import Path
 
-from ansible import constants as C
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import RESULTS
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import complete_redis_options
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_reports
 
@@ -29,10 +29,10 @@ class ActionModule(CoordinationAction):
 
     def _show(self, result: dict[str, t.Any]) -> None:
         where = f"report: {result['report']}" if "report" in result else f"results: {result['folder']}"
-        color = C.COLOR_OK if result["summary"]["result"] == "finish" else C.COLOR_ERROR
+        mood = "good" if result["summary"]["result"] == "finish" else "bad"
         parts = [result["table"], result["last_words"], where]
         self._display.display("\n" + "\n\n".join(part for part in parts if part))
-        self._display.display(f"{result['verdict']}\n", color=color)
+        self._display.display(f"{result['verdict']}\n", color=color_of(mood))
 
     def _work(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
         if options["state"] == "promised":

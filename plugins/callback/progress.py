@@ -46,10 +46,10 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible import constants as C
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.display import Display
 from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._screen import Screen, picture
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._watcher import Watcher
@@ -61,7 +61,7 @@ LOG_PATIENCE = 1.0
 SILENCE = 60.0
 
 
-class CallbackModule(DefaultCallback):  # type: ignore[misc]
+class CallbackModule(DefaultCallback):
     """Ansible's default output for the tasks of others, and the runs' own progress instead of this collection's tasks."""
 
     CALLBACK_VERSION = 2.0
@@ -270,14 +270,14 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
                 Display.display(display, *arguments, **options)
 
         # Warnings and others' tasks are written above the lines that are kept up to date, not into them.
-        display.display = show_above
+        vars(display)["display"] = show_above
 
     def _end_screen(self) -> None:
         if self._screen is not None:
             with self._display._lock:
                 self._screen.clear()
             self._screen = None
-            del self._display.display
+            del vars(self._display)["display"]
 
     def _show(self) -> None:
         """Called by the watcher's thread."""
@@ -304,8 +304,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._say(text, mood)
 
     def _say(self, text: str, mood: str = "") -> None:
-        color = {"good": C.COLOR_OK, "bad": C.COLOR_ERROR}.get(mood)
-        self._display.display(text, color=color)
+        self._display.display(text, color=color_of(mood))
         self._last_line = time.monotonic()
 
 

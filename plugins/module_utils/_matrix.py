@@ -78,6 +78,11 @@ def cell(run: Run, column: Column) -> Cell | None:
     return Cell(tuple(values)) if values else None
 
 
+def mean(found: Cell | None) -> float | None:
+    """The mean of what was measured, None when nothing was."""
+    return None if found is None else found.mean
+
+
 def varied(runs: t.Sequence[Run]) -> list[str]:
     """The parameters in which runs differ."""
     names = dict.fromkeys(name for run in runs for name in run["params"])

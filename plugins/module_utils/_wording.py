@@ -46,8 +46,8 @@ def span(seconds: t.Sequence[float]) -> str:
     low, high = duration(min(seconds)), duration(max(seconds))
     if low == high:
         return low
-    low_number, low_unit = low.split(" ", 1)
-    return f"{low_number}–{high}" if high.endswith(f" {low_unit}") and " " not in low_unit else f"{low} – {high}"
+    (low_number, low_unit), high_words = low.split(" ", 1), high.split(" ")
+    return f"{low_number}–{high}" if high_words[1:] == [low_unit] else f"{low} – {high}"
 
 
 def clock(seconds: float) -> str:

@@ -104,7 +104,7 @@ def difference(base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
 
 
 def _row(column: _matrix.Column, cells: Sequence[_matrix.Cell | None]) -> View:
-    bars = shares([cell and cell.mean for cell in cells])
+    bars = shares([_matrix.mean(cell) for cell in cells])
     views = []
     for cell, share in zip(cells, bars, strict=True):
         view = value_cell(cell, share)

@@ -136,7 +136,7 @@ def _open_runs(views: list[View]) -> None:
 
 def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[_matrix.Column]) -> None:
     rows = [[_matrix.cell(run, column) for column in columns] for run in runs]
-    bars = [shares([row[number] and row[number].mean for row in rows]) for number in range(len(columns))]
+    bars = [shares([_matrix.mean(row[number]) for row in rows]) for number in range(len(columns))]
     took = [_summary_table.seconds(run) for run in runs]
     for number, (view, row) in enumerate(zip(views, rows, strict=True)):
         view["cells"] = [value_cell(cell, bar[number]) for cell, bar in zip(row, bars, strict=True)]
@@ -276,7 +276,7 @@ def _numbers(run: Record, columns: Sequence[_matrix.Column]) -> list[View]:
         cells = [_matrix.cell({"nodes": {name: node}}, column) for column in columns]
         if any(cells):
             rows.append((name, cells))
-    bars = [shares([cells[number] and cells[number].mean for _name, cells in rows]) for number in range(len(columns))]
+    bars = [shares([_matrix.mean(cells[number]) for _name, cells in rows]) for number in range(len(columns))]
     return [
         {"node": name, "cells": [value_cell(cell, bar[number]) for cell, bar in zip(cells, bars, strict=True)]}
         for number, (name, cells) in enumerate(rows)

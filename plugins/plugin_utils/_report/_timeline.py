@@ -183,7 +183,7 @@ def _segments(
 ) -> Iterator[Segment]:
     if not own or begin is None:
         return
-    moments = {event["what"]: event["time"] for event in reversed(own)}
+    moments: dict[str, float] = {event["what"]: event["time"] for event in reversed(own)}
     arrivals = {
         meeting.name: meeting.arrived[own[0]["node"]] for meeting in meetings if own[0]["node"] in meeting.arrived
     }

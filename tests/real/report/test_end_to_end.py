@@ -15,12 +15,16 @@ from report.browser import Browser
 from report.checks import check_files, check_page
 
 JOBS = Path(__file__).parent / "site"
-PROGRESS = {"ANSIBLE_STDOUT_CALLBACK": "lab.multidevice.progress"}
+PROGRESS = "lab.multidevice.progress"
 
 
 def run(site: Site, name: str, seconds: float = 120) -> Play:
     assert site.lab is not None
-    play = site.start(JOBS / f"{name}.yaml", variables={"multidevice_cluster": str(site.lab.cluster_file)}, **PROGRESS)
+    play = site.start(
+        JOBS / f"{name}.yaml",
+        variables={"multidevice_cluster": str(site.lab.cluster_file)},
+        ANSIBLE_STDOUT_CALLBACK=PROGRESS,
+    )
     play.wait(seconds)
     return play
 
@@ -66,7 +70,7 @@ def test_a_run_whose_machine_is_lost(tmp_path: Path, browser: Browser) -> None:
     with new_site(tmp_path) as site:
         assert site.lab is not None
         variables = {"multidevice_cluster": str(site.lab.cluster_file), "multidevice_lease": 6}
-        play = site.start(JOBS / "lost.yaml", variables=variables, **PROGRESS)
+        play = site.start(JOBS / "lost.yaml", variables=variables, ANSIBLE_STDOUT_CALLBACK=PROGRESS)
         site.wait_for_script(play, "client-2", "test-says")
         site.lab.power_off("client-2")
         assert play.wait() != 0
