@@ -18,16 +18,17 @@ from ansible_collections.lab.multidevice.benchmarks.bare_clients import BareClie
 from ansible_collections.lab.multidevice.benchmarks.one_text import POLL_INTERVAL, OneText
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+
 from coordination.plans import make_plan
 from coordination.redis_server import RedisServer, binaries
 
 ROUNDS = {2: 60, 10: 60, 100: 40, 1000: 20}
-ROUNDS_WITH_THREADS = {2: 30, 10: 30, 100: 10}
+ROUNDS_WITH_THREADS = {2: 30, 10: 30, 100: 10, 1000: 5}
 SCALED_DOWN = {2: 100, 10: 100, 100: 100, 1000: 10}
 
 
 def run() -> dict[str, t.Any]:
-    server = RedisServer(binaries()[max(binaries())], "--maxclients", "4000")
+    server = RedisServer(binaries()[max(binaries())], "--maxclients", "6000")
     try:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
         return {
@@ -148,7 +149,7 @@ def time_threads(calls: list[t.Callable[[], t.Any]], release: t.Callable[[], t.A
     begin = time.perf_counter()
     release()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(ends) == waiters
     return max(ends) - begin
 

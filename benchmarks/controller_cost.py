@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+
 from coordination.plans import make_plan
 from coordination.redis_server import RedisServer, binaries
 

@@ -14,6 +14,7 @@ import redis
 from ansible_collections.lab.multidevice.benchmarks.one_text import OneText
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+
 from coordination.plans import make_plan
 from coordination.redis_server import RedisServer, binaries
 

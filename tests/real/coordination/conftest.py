@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+
 from coordination.plans import make_plan
 from coordination.redis_server import RedisServer, binaries
 

@@ -14,11 +14,12 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from coordination.plans import make_plan
+from coordination.redis_server import RedisServer
 
 MACHINES = ["a", "b", "c", "d"]
 LONG = 600.0

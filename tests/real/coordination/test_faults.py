@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+
 from coordination.conftest import Run
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer

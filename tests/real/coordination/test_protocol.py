@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+
 from coordination.conftest import Run
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer
@@ -265,6 +266,14 @@ def test_a_timeout_ends_a_wait_on_time(register: Register) -> None:
     assert answer.answer == "abort"
     assert 0.9 < time.monotonic() - begin < 3
     assert names(answer.missing) == ["node-2"]
+
+
+def test_a_timeout_ends_with_its_barrier(register: Register) -> None:
+    run = register(one_server_and(1))
+    run.coordinator.arrive(run.job(1), "start", timeout=1)
+    assert run.coordinator.arrive(run.job(2), "start", timeout=1).verdict == "start"
+    time.sleep(1.2)
+    assert run.coordinator.sweep(run.id) is None
 
 
 def test_a_run_that_lasts_too_long_is_aborted(register: Register) -> None:

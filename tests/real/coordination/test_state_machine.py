@@ -22,8 +22,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Answer
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -34,6 +32,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+
+from coordination.plans import make_plan
+from coordination.redis_server import RedisServer
 
 STEPS = int(os.environ.get("MULTIDEVICE_STATE_MACHINE_STEPS", "2000"))
 STEPS_OF_AN_EXAMPLE = 40
