@@ -139,7 +139,7 @@ def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[_mat
     bars = [shares([_matrix.mean(row[number]) for row in rows]) for number in range(len(columns))]
     took = [_summary_table.seconds(run) for run in runs]
     for number, (view, row) in enumerate(zip(views, rows, strict=True)):
-        view["cells"] = [value_cell(cell, bar[number]) for cell, bar in zip(row, bars, strict=True)]
+        view["cells"] = [value_cell(cell, own[number]) for cell, own in zip(row, bars, strict=True)]
         seconds = took[number]
         share = shares(took)[number]
         view["took_cell"] = (
@@ -278,7 +278,7 @@ def _numbers(run: Record, columns: Sequence[_matrix.Column]) -> list[View]:
             rows.append((name, cells))
     bars = [shares([_matrix.mean(cells[number]) for _name, cells in rows]) for number in range(len(columns))]
     return [
-        {"node": name, "cells": [value_cell(cell, bar[number]) for cell, bar in zip(cells, bars, strict=True)]}
+        {"node": name, "cells": [value_cell(cell, own[number]) for cell, own in zip(cells, bars, strict=True)]}
         for number, (name, cells) in enumerate(rows)
     ]
 
