@@ -37,6 +37,12 @@ def start_time(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
+def session(pid: int) -> int | None:
+    """The session of a process (proc(5), stat field 6), which its children inherit; None when it is gone."""
+    fields = _stat_fields(pid)
+    return int(fields[3]) if fields else None
+
+
 def is_alive(pid: int) -> bool:
     """Whether the process exists and is not a zombie."""
     fields = _stat_fields(pid)
@@ -75,8 +81,11 @@ def end_descendants(*, grace: float) -> list[int]:
     return kill_all(find, grace=grace)
 
 
-def descendants(root: int) -> list[int]:
-    """All living processes below a process, parents before children. Zombies are left out."""
+def descendants(root: int, *, dead: bool = False) -> list[int]:
+    """All living processes below a process, parents before children; ``dead``: also those that nobody has reaped yet.
+
+    A process that comes into being meanwhile may be missing, but not together with the one that has made it.
+    """
     children: dict[int, list[int]] = {}
     zombies: set[int] = set()
     for pid in _all_processes():
@@ -91,19 +100,19 @@ def descendants(root: int) -> list[int]:
     while waiting:
         for child in children.get(waiting.pop(), ()):
             waiting.append(child)
-            if child not in zombies:
+            if dead or child not in zombies:
                 found.append(child)
     return found
 
 
 def marked(variable: str, value: str) -> list[int]:
     """All living processes of this machine whose environment, as they were started, holds variable=value."""
-    return [pid for pid in _all_processes() if _has_mark(pid, variable, value)]
+    return [pid for pid in _all_processes() if has_mark(pid, variable, value)]
 
 
 def marked_below(root: int, variable: str, value: str) -> list[int]:
     """The same among the descendants of a process."""
-    return [pid for pid in descendants(root) if _has_mark(pid, variable, value)]
+    return [pid for pid in descendants(root) if has_mark(pid, variable, value)]
 
 
 def send_signal(pids: t.Iterable[int], number: int) -> None:
@@ -133,12 +142,16 @@ def kill_all(find: t.Callable[[], list[int]], *, grace: float) -> list[int]:
     return left
 
 
-def has_variable(pid: int, variable: str) -> bool:
-    """Whether the environment with which a process was started has a variable."""
-    return any(entry.startswith(f"{variable}=".encode()) for entry in _environment(pid))
+def variable(pid: int, name: str) -> str | None:
+    """A variable of the environment with which a process was started; None when it has none, or nobody can tell."""
+    for entry in _environment(pid):
+        if entry.startswith(f"{name}=".encode()):
+            return entry.partition(b"=")[2].decode(errors="replace")
+    return None
 
 
-def _has_mark(pid: int, variable: str, value: str) -> bool:
+def has_mark(pid: int, variable: str, value: str) -> bool:
+    """Whether a process lives, and the environment with which it was started has variable=value."""
     return f"{variable}={value}".encode() in _environment(pid) and is_alive(pid)
 
 

@@ -41,6 +41,38 @@ class Phase:
         return self.scripts[self.position] if self.position < len(self.scripts) else None
 
 
+class Forked:
+    """The processes that a daemon script has left when it returned."""
+
+    def __init__(self, script: Script, pid: int) -> None:
+        self.script = script
+        self.pids: set[int] = set()
+        self._sessions = {pid}
+
+    def look(self, others: t.Container[int] | None = None) -> set[int]:
+        """Find them: by the mark in their environment, by their session, or because they were found before.
+
+        The dead count as long as nobody has reaped them: what they forked at the last moment is not seen yet.
+
+        :param others: processes that are known to be somebody else's. What is not, and has thrown its environment away,
+            is taken for this daemon's too.
+        """
+        found = set()
+        for pid in processes.descendants(os.getpid(), dead=True):
+            # Read once: it is empty for a moment while a process runs another program.
+            mark = processes.variable(pid, processes.SCRIPT_VARIABLE)
+            if (
+                pid in self.pids
+                or processes.session(pid) in self._sessions
+                or mark == self.script.id
+                or (mark is None and others is not None and pid not in others)
+            ):
+                found.add(pid)
+        self._sessions.update(number for number in map(processes.session, found) if number is not None)
+        self.pids = found
+        return found
+
+
 class Runner:
     """Takes the scripts of a node job through their phases. Nothing in it waits.
 
@@ -55,7 +87,7 @@ class Runner:
         self._tell = tell
         self._phases = {name: Phase(name) for name in ("daemon", "test")}
         self._by_pid: dict[int, Script] = {}
-        self._forked: dict[str, tuple[Script, set[int]]] = {}
+        self._forked: list[Forked] = []
         self._readiness: readiness.Readiness | None = None
         self._timed_out: dict[str, tuple[Script, float]] = {}
         self._stop_since: float | None = None
@@ -138,7 +170,7 @@ class Runner:
         for pid, code in processes.reap():
             script = self._by_pid.pop(pid, None)
             if script is not None:
-                self._ended(script, code)
+                self._ended(script, pid, code)
             elif self._readiness is None or not self._readiness.take_end(pid, code):
                 self._check_forked_daemons(pid, code)
         self._check_times()
@@ -238,7 +270,7 @@ class Runner:
         what = {"phase": phase.name, "state": state, "script": phase.failed_script, "exit_code": code}
         self._tell("phase", **what, text=phase.text, tail=tail)
 
-    def _ended(self, script: Script, code: int) -> None:
+    def _ended(self, script: Script, pid: int, code: int) -> None:
         was_ready = script.state == "ready"
         script.state, script.exit_code, script.finished = "ended", code, time.time()
         if script.gate is not None:
@@ -251,37 +283,26 @@ class Runner:
         if script.kind != "daemon" or script.stopped:
             return
         if code == 0:
-            left = self._left_by(script, at_once=not was_ready)
-            if left:
-                self._forked[script.id] = (script, left)
+            forked = Forked(script, pid)
+            if forked.look(None if was_ready else self._known()):
+                self._forked.append(forked)
         elif was_ready:
             self._daemon_died(script, code)
 
-    def _left_by(self, script: Script, *, at_once: bool) -> set[int]:
-        """What a daemon script leaves when it returns; when that was at once, also what has lost its environment."""
-        marked = set(processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id))
-        if marked or not at_once:
-            return marked
-        orphans = set(processes.descendants(os.getpid()))
+    def _known(self) -> set[int]:
+        """Processes of scripts that run, and of daemons that have forked away."""
+        known = set(self._by_pid).union(*(forked.pids for forked in self._forked))
         for pid in self._by_pid:
-            orphans -= {pid, *processes.descendants(pid)}
-        for _other, pids in self._forked.values():
-            orphans -= pids
-        return {pid for pid in orphans if not processes.has_variable(pid, processes.SCRIPT_VARIABLE)}
+            known.update(processes.descendants(pid))
+        return known
 
     def _check_forked_daemons(self, pid: int, code: int) -> None:
         """A daemon that forked away has died when the last of its processes ended other than with success."""
-        for script, pids in list(self._forked.values()):
-            if pid not in pids:
-                continue
-            left = {pid for pid in pids if processes.is_alive(pid)}
-            left.update(processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id))
-            if left:
-                self._forked[script.id] = (script, left)
-                continue
-            del self._forked[script.id]
-            if code != 0:
-                self._daemon_died(script, code)
+        for forked in [forked for forked in self._forked if pid in forked.pids]:
+            if not forked.look():
+                self._forked.remove(forked)
+                if code != 0:
+                    self._daemon_died(forked.script, code)
 
     def _daemon_died(self, script: Script, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"

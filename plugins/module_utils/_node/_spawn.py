@@ -20,7 +20,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _proc
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
-def fork_at_gate(argv: list[str], *, environment: dict[str, str], folder: Path, out: Path, err: Path) -> tuple[int, int]:
+def fork_at_gate(
+    argv: list[str], *, environment: dict[str, str], folder: Path, out: Path, err: Path
+) -> tuple[int, int]:
     """Make a process in a session of its own that is complete but for its program.
 
     It reads nothing, and dies with this process. It waits at a gate: the descriptor that is returned beside its pid. A
