@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
+
 from node.supervised import Controller, Machine, script
 
 
