@@ -38,4 +38,5 @@ echo "== Virtual lab up"
 quietly ansible-playbook playbooks/lab_up.yml "${lab[@]}"
 
 echo "== $job"
+export ANSIBLE_STDOUT_CALLBACK=${ANSIBLE_STDOUT_CALLBACK:-lab.multidevice.progress}
 ansible-playbook playbooks/multidevice.yml -i .virtual-lab/demo/inventory.yml -e "job=$job" </dev/null

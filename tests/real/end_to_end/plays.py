@@ -80,6 +80,7 @@ class Play:
                 env={
                     **user_environment(self.home, self.mark),
                     "ANSIBLE_NOCOLOR": "1",
+                    "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
                     "ANSIBLE_LOCALHOST_WARNING": "False",
                     "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
                     **environment,
