@@ -107,9 +107,25 @@ def _controller_cost(result: Results) -> str:
     )
 
 
+def _node_scripts(result: Results) -> str:
+    if "skipped" in result:
+        return f"### Scripts on the machines\n\nNot measured: {result['skipped']}.\n"
+    head = ("machines", "first tests start within", "all stopped after a failure", "where TERM is not heeded", "load")
+    rows = [
+        (nodes, f"{one['start_skew_ms']} ms", f"{one['stopped_ms']} ms", f"{one['killed_ms']} ms", one["load"])
+        for nodes, one in result["nodes"].items()
+    ]
+    return (
+        "### Scripts on the machines\n\nAll machines are namespaces that share the cores of one computer:\n\n"
+        + _table(head, rows)
+        + f"\nWatching a machine takes {result['watching']['cpu_ms_per_minute']} ms of its CPU per minute.\n"
+    )
+
+
 _WRITERS: dict[str, t.Callable[[Results], str]] = {
     "barrier_release": _barrier_release,
     "state_updates": _state_updates,
     "split_and_register": _split_and_register,
     "controller_cost": _controller_cost,
+    "node_scripts": _node_scripts,
 }

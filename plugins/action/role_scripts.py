@@ -43,6 +43,8 @@ class ActionModule(NodeAction):
             if not result["changed"]:
                 raise NodeError(f"{options['job_id']} runs on this node already, driven by another controller")
             self._attach(options, variables, token=token, command=attach)
+        if options["ssh"]:
+            relay.call("make_key", job_id=options["job_id"])
         for root in options["script_roots"]:
             checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
             put = relay.call(
@@ -68,6 +70,11 @@ class ActionModule(NodeAction):
         exported = {"op": "export", "env": options["env"], "cpu_shares": options["cpu_shares"]}
         if options["hosts"] is not None:
             exported["hosts"] = [(entry["address"], name) for entry in options["hosts"] for name in entry["names"]]
+        if options["ssh"]:
+            names = [name for _address, name in exported.get("hosts", [])]
+            addresses = [address for address, _name in exported.get("hosts", [])]
+            keys = relay.call("keys", job_id=options["job_id"])["keys"]
+            exported["ssh"] = {"keys": keys, "names": sorted({*names, *addresses})}
         self._request(options, exported)
         start = {key: options[key] for key in ("phase", "scripts", "armed")}
         answer = self._request(options, {"op": "start", **start})

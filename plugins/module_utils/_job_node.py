@@ -304,7 +304,9 @@ def _guarded(script: Script, conditions: t.Sequence[str]) -> str:
             f'printf %s {shlex.quote(script.content)} >"$guarded" && chmod 700 "$guarded" || exit',
             'exec "$guarded" "$@"',
         ]
-    return "\n".join([*lines, *("fi" for _unused in conditions), ""])
+    # Where a condition does not hold, the supervisor is told that the script was not meant to run.
+    skipped = ': >"$TMP/${MULTIDEVICE_SCRIPT:-script}.skipped"'
+    return "\n".join([*lines, *("fi" for _unused in conditions), skipped, ""])
 
 
 def _seconds(value: t.Any, key: str, place: Place) -> int | float:

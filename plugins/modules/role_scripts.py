@@ -140,6 +140,13 @@ options:
       - The run that this is a part of. A script that fails then aborts the run in Redis at once, and the run's abort
         stops the scripts. Without it, Redis is not used.
     type: str
+  ssh:
+    description:
+      - Let the scripts reach the other machines of the run O(cluster_id) by ssh, by the names and addresses in O(hosts), as
+        the user that they run as. The machine makes a key for it with V(present), and lets the others' in with V(started).
+      - Lines for it are in F(~/.ssh/authorized_keys) and F(~/.ssh/config) for the time of the run.
+    type: bool
+    default: false
   token:
     description:
       - Set by the controller. What lets it speak to the supervisor.
@@ -235,7 +242,6 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders, _install
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF

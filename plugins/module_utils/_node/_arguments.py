@@ -39,6 +39,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "limit": {"type": "int", "default": 104857600},
     "keep_trees": {"type": "bool", "default": False},
     "cluster_id": {"type": "str"},
+    "ssh": {"type": "bool", "default": False},
     "token": {"type": "str", "no_log": True},
     "node_dir": {"type": "path"},
     "hosts_file": {"type": "path", "default": "/etc/hosts"},

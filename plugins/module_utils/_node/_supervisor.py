@@ -31,6 +31,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _proc
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results as results
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _ssh as ssh
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo as undo
 from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Client, Message
 from ansible_collections.lab.multidevice.plugins.module_utils._node._runner import Runner
@@ -189,11 +190,13 @@ class Supervisor:
         return self.runner.status()
 
     def _op_export(self, client: Client, request: Message) -> Message:
-        """Add variables for all scripts that start from now on, and host entries."""
+        """Add variables for all scripts that start from now on, host entries, and whom ssh is to let in."""
         shares = scripts.cpu_shares(request.get("cpu_shares", {}))
         self.runner.environment.update({**request.get("env", {}), **shares})
         if "hosts" in request:
             undo.put_block(self.folder, self.hosts_file, [f"{address} {name}" for address, name in request["hosts"]])
+        if "ssh" in request:
+            ssh.let_in(self.folder, request["ssh"]["keys"], request["ssh"]["names"])
         return {}
 
     def _op_has_tree(self, client: Client, request: Message) -> Message:
@@ -228,6 +231,14 @@ class Supervisor:
                 return dataclasses.asdict(links.remove_links(record))
             return dataclasses.asdict(links.apply_links(request["links"], record=record, **request.get("options", {})))
 
+        self._in_the_background(client, request, work)
+
+    def _op_ssh_key(self, client: Client, request: Message) -> None:
+        """Make a key with which this machine's scripts reach the others of the run; answers with its public part."""
+        self._in_the_background(client, request, lambda: {"key": ssh.make_key(self.folder)})
+
+    def _in_the_background(self, client: Client, request: Message, work: t.Callable[[], Message]) -> None:
+        """Answer when the work is done, and go on meanwhile. It may start programs; here their ends would be ours to reap."""
         reader = spawn.fork_work(work)[1]
         said = b""
 
@@ -239,7 +250,7 @@ class Supervisor:
                 return
             self.selector.unregister(reader)
             os.close(reader)
-            answer: Message = json.loads(said) if said else {"error": "the work on the direct links was stopped"}
+            answer: Message = json.loads(said) if said else {"error": f"{request['op']} was stopped"}
             if "error" in answer:
                 self._send(client, {"id": request["id"], "ok": False, "text": answer["error"]})
             else:

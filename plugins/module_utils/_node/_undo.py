@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
@@ -23,9 +24,11 @@ def put_block(folder: Path, path: Path, lines: t.Sequence[str], *, on_top: bool 
     noted = _noted(folder)
     if str(path) not in noted:
         noted[str(path)] = not marked_block.holds_blocks_only(path)
+        noted.setdefault(str(path.parent), path.parent.is_dir())
         fresh = _notes(folder).with_suffix(".part")
         fresh.write_text(json.dumps(noted), encoding="utf-8")
         os.replace(fresh, _notes(folder))
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     return marked_block.put(path, folder.name, lines, base=folder.parent, on_top=on_top, mode=mode)
 
 
@@ -41,9 +44,12 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
         links.remove_links(link_records.record_path(links.DEFAULT_RECORD_DIR, folder.name))
     except (MultideviceError, OSError) as error:
         notes.append(str(error))
-    for name, was_there in _noted(folder).items():
+    noted = _noted(folder)
+    for name, was_there in noted.items():
         try:
             path = Path(name)
+            if path.is_dir():
+                continue
             marked_block.remove(path, folder.name, base=folder.parent)
             if not was_there and path.stat().st_size == 0:
                 path.unlink()
@@ -51,6 +57,10 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
             continue
         except OSError as error:
             notes.append(f"the lines of the run cannot be removed from {name}: {error.strerror}")
+    for name, was_there in noted.items():
+        if not was_there and Path(name).is_dir():
+            with contextlib.suppress(OSError):
+                Path(name).rmdir()
     folders.release_trees(folder, keep=keep_trees)
     if not folders.remove(folder):
         notes.append(f"the folder {folder} cannot be removed")
@@ -62,7 +72,7 @@ def _notes(folder: Path) -> Path:
 
 
 def _noted(folder: Path) -> dict[str, bool]:
-    """The files that have a block of the run, and whether they are there for more than that."""
+    """The files that have a block of the run, and their folders, and whether they are there for more than that."""
     try:
         noted: dict[str, bool] = json.loads(_notes(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -55,7 +55,7 @@ SSHD_CONFIG = """\
 AddressFamily inet
 ListenAddress {address}
 HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
+AuthorizedKeysFile {folder}/authorized_keys .ssh/authorized_keys
 AuthenticationMethods publickey
 PermitRootLogin prohibit-password
 AllowUsers root

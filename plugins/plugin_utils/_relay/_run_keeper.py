@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import logging
 import typing as t
 
@@ -24,6 +25,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._start_skew
 
 WATCH_SLICE_MS = 1000
 LEASE_SHARE = 0.75
+KEYS = "multidevice.ssh"
 LOG = logging.getLogger("multidevice.relay")
 
 T = t.TypeVar("T")
@@ -88,6 +90,15 @@ class RunKeeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._questions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def share_key(self, link: NodeLink, key: str) -> None:
+        """Give a node's public ssh key to the others, also to those of other controllers."""
+        await self._call(self.coordinator.send, self.cluster_id, link.node, KEYS, key)
+
+    async def shared_keys(self) -> list[str]:
+        """The public keys that all nodes have given before the barrier `start`."""
+        read = functools.partial(self.coordinator.receive, self.cluster_id, KEYS, slice_seconds=0)
+        return [message["value"] for message in (await self._call(read)).messages]
 
     async def abort(self, text: str) -> None:
         """Abort the run for a reason that lies in the controller."""

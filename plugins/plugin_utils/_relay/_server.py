@@ -171,6 +171,22 @@ class Relay:
                 piece = following
         return {"changed": True}
 
+    async def _op_make_key(self, request: Message) -> Message:
+        """Make a node's key for ssh to the others, and tell these its public part."""
+        link, keeper = self._link(request), self._keeper_of(request)
+        await keeper.share_key(link, (await link.request({"op": "ssh_key"}))["key"])
+        return {}
+
+    async def _op_keys(self, request: Message) -> Message:
+        """The public keys of all nodes of a run."""
+        return {"keys": await self._keeper_of(request).shared_keys()}
+
+    def _keeper_of(self, request: Message) -> RunKeeper:
+        keeper = self.keepers.get(self._link(request).cluster_id or "")
+        if keeper is None:
+            raise NodeError("ssh between the machines needs the run that they take part in: cluster_id")
+        return keeper
+
     async def _op_wait(self, request: Message) -> Message:
         """Wait until a phase of a node is over or its run aborted, for one slice at most."""
         link = self._link(request)
