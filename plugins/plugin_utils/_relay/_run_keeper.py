@@ -101,10 +101,12 @@ class RunKeeper:
         return [message["value"] for message in (await self._call(read)).messages]
 
     async def abort(self, text: str) -> None:
-        """Abort the run for a reason that lies in the controller."""
+        """Abort the run for a reason that lies in the controller, of whose nodes none is left to report it itself."""
         reason = {"node": None, "script": None, "exit_code": None, "text": text}
         with contextlib.suppress(CoordinationError):
             await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
+            for link in list(self.links.values()):
+                await self._call(self.coordinator.report, link.job_id, "abort", reason)
 
     def tell(self, link: NodeLink | None, what: str, data: Message | None = None) -> None:
         """Put into the run's timeline what the controller knows of a node, or of the whole run."""
