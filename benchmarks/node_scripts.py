@@ -82,19 +82,21 @@ def start_and_abort(folder: pathlib.Path, nodes: int) -> dict[str, t.Any]:
 
 def watch(folder: pathlib.Path) -> dict[str, t.Any]:
     """The CPU time of all that is on a node for the sake of watching while its test sleeps."""
-    with virtual_lab(folder, {"server-1": ["server"], "client-1": ["client"]}) as lab:
-        with Play(folder, lab, folder / "results-watch", SLEEPS, forks=2) as process:
-            while not lab.exec(
-                "client-1", ["sh", "-c", "ls /var/tmp/multidevice-0/*/results/*/stdout"], check=False
-            ).stdout:
-                if process.poll() is not None:
-                    raise RuntimeError("the run ended before its test had begun")
-                time.sleep(0.2)
-            time.sleep(3)
-            before, begin = cpu_seconds(lab, "client-1"), time.monotonic()
-            time.sleep(WATCHED_SECONDS)
-            used, seconds = cpu_seconds(lab, "client-1") - before, time.monotonic() - begin
-            process.wait()
+    with (
+        virtual_lab(folder, {"server-1": ["server"], "client-1": ["client"]}) as lab,
+        Play(folder, lab, folder / "results-watch", SLEEPS, forks=2) as process,
+    ):
+        while not lab.exec(
+            "client-1", ["sh", "-c", "ls /var/tmp/multidevice-0/*/results/*/stdout"], check=False
+        ).stdout:
+            if process.poll() is not None:
+                raise RuntimeError("the run ended before its test had begun")
+            time.sleep(0.2)
+        time.sleep(3)
+        before, begin = cpu_seconds(lab, "client-1"), time.monotonic()
+        time.sleep(WATCHED_SECONDS)
+        used, seconds = cpu_seconds(lab, "client-1") - before, time.monotonic() - begin
+        process.wait()
     return {"seconds": round(seconds, 1), "cpu_ms_per_minute": round(used * 1000 * 60 / seconds, 1)}
 
 

@@ -16,7 +16,10 @@ def node_jobs(plan: dict[str, t.Any]) -> dict[str, list[dict[str, t.Any]]]:
     """
     jobs: dict[str, list[dict[str, t.Any]]] = {}
     for index, run in enumerate(plan["runs"]):
-        about = {"submission_id": plan["submission_id"], **{key: run[key] for key in ("cluster_id", "number", "params")}}
+        about = {
+            "submission_id": plan["submission_id"],
+            **{key: run[key] for key in ("cluster_id", "number", "params")},
+        }
         for node in run["nodes"]:
             of_node = jobs.setdefault(node["node"], [{} for _run in plan["runs"]])
             of_node[index] = {**node, **about}

@@ -28,7 +28,9 @@ def plan_lines(plan: dict[str, t.Any]) -> list[str]:
 def _script(script: dict[str, t.Any]) -> str:
     where = f"{script['root']}/{script['path']}" if script["path"] else "in the job file"
     words = [script["name"], *map(shlex.quote, script["args"])]
-    env = _assignments({**script["env"], **{name: f"{share:g}% of the CPUs" for name, share in script["cpu_shares"].items()}})
+    env = _assignments(
+        {**script["env"], **{name: f"{share:g}% of the CPUs" for name, share in script["cpu_shares"].items()}}
+    )
     return " ".join(words) + (f" {env}" if env else "") + f" ({where})"
 
 

@@ -270,7 +270,9 @@ def main() -> None:
             if module.check_mode:
                 module.exit_json(changed=(base / job_id).is_dir())
             module.exit_json(changed=_install.clean(base / job_id))
-        module.fail_json(msg=f"state {options['state']} needs the collection's action plugin, which runs on the controller")
+        module.fail_json(
+            msg=f"state {options['state']} needs the collection's action plugin, which runs on the controller"
+        )
     except (MultideviceError, OSError) as error:
         module.fail_json(msg=str(error))
 

@@ -18,7 +18,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis im
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 
-class NodeAction(ActionBase):  # type: ignore[misc]
+class NodeAction(ActionBase):
     """What the actions that work on test machines share.
 
     A machine that cannot be reached is *unreachable* to Ansible, which no ``rescue`` sees. As a part of a run it is a

@@ -202,7 +202,7 @@ def _segments(
     yield from _script_segments(node, own, end)
     finished = next((meeting.released for meeting in meetings if meeting.name == "finish"), None)
     done = finished if aborted is None else aborted
-    left = moments.get("left", own[-1]["time"])
+    left: float = moments.get("left") or own[-1]["time"]
     if done is not None and left > done:
         yield Segment("leave", done, left, "stopped, collected, cleaned up")
 

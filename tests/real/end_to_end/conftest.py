@@ -12,6 +12,7 @@ import pytest
 
 from end_to_end.sites import Site, new_site
 
+
 @pytest.fixture
 def only_root() -> None:
     if os.geteuid() != 0:

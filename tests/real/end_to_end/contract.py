@@ -14,7 +14,14 @@ from pathlib import Path
 Summary = t.Mapping[str, t.Any]
 
 SUBMISSION = {"submission_id": str, "job": str, "result": str, "runs": list}
-RUN = {"cluster_id": str, "result": str, "reason": (dict, type(None)), "params": dict, "started": float, "finished": float}
+RUN = {
+    "cluster_id": str,
+    "result": str,
+    "reason": (dict, type(None)),
+    "params": dict,
+    "started": float,
+    "finished": float,
+}
 RUN["nodes"] = dict
 NODE = {"job_id": str, "roles": list, "state": str, "ip": (str, type(None)), "direct_ips": list, "direct_macs": list}
 NODE["scripts"] = list

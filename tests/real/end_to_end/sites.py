@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab_fixture import Lab, virtual_lab
-
 from end_to_end.plays import REPOSITORY, Play, wait_until
+from lab_fixture import Lab, virtual_lab
 
 # Runs on the machines. sshd's own processes come and go with Ansible's connections.
 LOOK = r"""
@@ -145,7 +144,9 @@ class Site:
 
 
 @contextmanager
-def new_site(folder: Path, nodes: t.Mapping[str, t.Sequence[str]] | None = None, *, ssh: bool = False) -> t.Iterator[Site]:
+def new_site(
+    folder: Path, nodes: t.Mapping[str, t.Sequence[str]] | None = None, *, ssh: bool = False
+) -> t.Iterator[Site]:
     with virtual_lab(folder, nodes, ssh=ssh) as lab:
         site = Site(folder, lab)
         try:

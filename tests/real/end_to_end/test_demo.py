@@ -112,7 +112,9 @@ def clone_of_nobody(clone: Clone) -> Clone:
         pytest.skip("setpriv (util-linux) is needed to become an ordinary user")
     for path in (clone.folder, *clone.folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    python = subprocess.run([*BECOME_NOBODY, *WITHOUT_RIGHTS, "sh", "-c", FIND_PYTHON], capture_output=True, check=False)
+    python = subprocess.run(
+        [*BECOME_NOBODY, *WITHOUT_RIGHTS, "sh", "-c", FIND_PYTHON], capture_output=True, check=False
+    )
     clone.prefix = (*BECOME_NOBODY, *(MAY_READ_PROGRAMS if python.returncode else WITHOUT_RIGHTS))
     return clone
 

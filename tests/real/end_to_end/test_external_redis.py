@@ -11,8 +11,8 @@ import typing as t
 
 import pytest
 import redis
-from coordination.redis_server import RedisServer, binaries
 
+from coordination.redis_server import RedisServer, binaries
 from end_to_end.contract import check_shape
 from end_to_end.plays import Play, marked_processes, wait_until
 from end_to_end.sites import Site
@@ -91,8 +91,8 @@ def check_expiry(client: redis.Redis) -> None:
     """What is left in Redis goes away by itself, a week after the end of the run."""
     keys = list(client.scan_iter("*"))
     assert "sched/cluster_state" in keys and all(key.startswith("sched/") for key in keys)
-    assert all(0 < t.cast(int, client.ttl(key)) <= 7 * 86400 for key in keys)
-    assert t.cast(int, client.ttl("sched/cluster_state")) > 6 * 86400
+    assert all(0 < client.ttl(key) <= 7 * 86400 for key in keys)
+    assert client.ttl("sched/cluster_state") > 6 * 86400
 
 
 def test_no_other_redis_is_started(site: Site, server: RedisServer) -> None:

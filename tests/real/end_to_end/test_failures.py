@@ -10,8 +10,8 @@ import time
 import typing as t
 
 import pytest
-from coordination.redis_server import RedisServer, binaries
 
+from coordination.redis_server import RedisServer, binaries
 from end_to_end.contract import check_shape, check_times, scripts_of
 from end_to_end.plays import Play
 from end_to_end.sites import Site
@@ -116,7 +116,9 @@ def test_a_machine_that_cannot_be_reached(site: Site) -> None:
 
 def test_a_machine_that_is_lost_during_its_test(site: Site) -> None:
     site.cluster(NODES)
-    job = site.job(JOB, daemon_serve=SERVE, tests_work="echo here; exec sleep 600", tests_linger="echo here; exec sleep 600")
+    job = site.job(
+        JOB, daemon_serve=SERVE, tests_work="echo here; exec sleep 600", tests_linger="echo here; exec sleep 600"
+    )
     play = site.start(job, variables={"multidevice_lease": 4})
     site.wait_for_script(play, "client-2", "test-linger")
     site.lab.power_off("client-2")

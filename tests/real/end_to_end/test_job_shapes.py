@@ -81,7 +81,9 @@ def check_environment(site: Site, run: t.Mapping[str, t.Any], node: str, seen: l
         role: [name for name, roles in NODES.items() if role in roles] for role in ("server", "client", "idle-role")
     }
     about = [" ".join(NODES[node]), direct[node], site.lab.macs(node)[0]]
-    of_roles = [" ".join(addresses[name] for name in names) for addresses in (direct, own) for names in members.values()]
+    of_roles = [
+        " ".join(addresses[name] for name in names) for addresses in (direct, own) for names in members.values()
+    ]
     job_id = run["nodes"][node]["job_id"]
     assert seen[:-3] == [
         *("first second", *about, "hello world", "", *of_roles),
@@ -139,14 +141,14 @@ ready:
 
 def test_a_parameter_list_makes_runs_with_a_verdict_each(site: Site) -> None:
     site.cluster({"server-1": ["server"], "client-1": ["client"]})
-    work = (
-        '# - mode\n\necho "$mode on $cluster_id"; printf \'{"speed": 3}\' > "$RESULT_ROOT/metrics.json"; [ "$mode" = slow ]'
-    )
+    work = '# - mode\n\necho "$mode on $cluster_id"; printf \'{"speed": 3}\' > "$RESULT_ROOT/metrics.json"; [ "$mode" = slow ]'
     play = site.run(site.job(RUNS, daemon_serve="touch up; exec sleep 600", tests_work=work))
     assert play.process.returncode not in (0, None), play.output
     summary = play.summary
     check_shape(summary)
-    assert (summary["result"], [run["result"] for run in summary["runs"]]) == ("abort", ["abort", "finish"]), play.output
+    assert (summary["result"], [run["result"] for run in summary["runs"]]) == ("abort", ["abort", "finish"]), (
+        play.output
+    )
     first, second = summary["runs"]
     assert first["finished"] <= second["started"]
     for number, (run, mode) in enumerate(((first, "fast"), (second, "slow")), 1):

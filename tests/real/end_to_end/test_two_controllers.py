@@ -10,7 +10,6 @@ import json
 import typing as t
 
 from coordination.redis_server import RedisServer, binaries
-
 from end_to_end.sites import Site
 
 JOB = """

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import pytest
+
 from lab_fixture import virtual_lab
 
 BIN = pathlib.Path(sys.executable).parent

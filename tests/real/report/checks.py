@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import jsonschema
 import junitparser
 import xmlschema
+
 from report.browser import Browser
 
 HERE = Path(__file__).parent

@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from end_to_end.sites import Site, new_site
 from report.browser import Browser, executable
 

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from end_to_end.plays import REPOSITORY, Play
 from report.browser import Browser
 from report.checks import FAULTS, check_page, read_summary

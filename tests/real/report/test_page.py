@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_reports
+
 from report.browser import Browser
 from report.checks import PAGE_LIMIT, check_files, check_page, read_summary
 from report.enlarge import enlarge

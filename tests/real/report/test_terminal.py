@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from coordination.redis_server import RedisServer, binaries
 from end_to_end.plays import PROGRAM, REPOSITORY, Play, wait_until
 from end_to_end.sites import Site

@@ -7,7 +7,6 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-
 from ansible_collections.lab.multidevice.plugins.module_utils._last_state import last_state_lines
 
 

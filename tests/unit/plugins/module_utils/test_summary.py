@@ -34,7 +34,7 @@ def plan(scripts: t.Mapping[str, t.Sequence[Record]], number: int = 1) -> Record
 
 
 def info(scripts: t.Mapping[str, t.Sequence[Record]], result: str | None = "finish", **values: t.Any) -> Record:
-    nodes = {
+    nodes: dict[str, Record] = {
         name: {
             "job_id": f"s.1.{number}",
             "state": "finish",
