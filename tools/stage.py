@@ -47,7 +47,7 @@ class Stage:
     work: c.Callable[[Run], Count]
     # Stages with the same word here never run at the same time.
     alone: str | None = None
-    minutes: float = 10
+    minutes: float = 20
 
     def chosen(self, words: c.Collection[str]) -> bool:
         return not words or self.name in words or self.group in words

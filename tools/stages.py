@@ -40,7 +40,7 @@ def all_stages() -> list[Stage]:
     """In the order of their start: the longest first."""
     oldest, newest = min(environments.CORES), max(environments.available_cores(), default=min(environments.CORES))
     stages = [
-        Stage(f"real-{area}", "real", functools.partial(real, area=area, core=newest), minutes=14)
+        Stage(f"real-{area}", "real", functools.partial(real, area=area, core=newest), minutes=25)
         for area in real_areas()
     ]
     stages += [

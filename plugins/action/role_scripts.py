@@ -30,7 +30,7 @@ class ActionModule(NodeAction):
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF)
         state: t.Callable[[Result, Result], Result] = getattr(self, f"_{options['state']}")
         if self._task.check_mode and options["state"] not in ("present", "absent", "finished"):
-            return {"changed": True}
+            return {"changed": self._would_change(options)}
         return state(options, variables)
 
     def _present(self, options: Result, variables: Result) -> Result:
@@ -52,6 +52,15 @@ class ActionModule(NodeAction):
             )
             result["changed"] |= put["changed"]
         return result
+
+    def _would_change(self, options: Result) -> bool:
+        """What start, stop and collect would say. Nothing is prepared when the whole play is in check mode."""
+        if not relay.call("attached", job_id=options["job_id"])["attached"]:
+            return True
+        status = self._request(options, {"op": "status"})
+        if options["state"] == "started":
+            return bool(status["phases"][options["phase"]]["state"] == "idle")
+        return options["state"] == "collected" or bool(status["busy"])
 
     def _attach(self, options: Result, variables: Result, *, token: str, command: list[str]) -> None:
         relay.call(

@@ -186,8 +186,8 @@ class Supervisor:
         return {"time": time.time()}
 
     def _op_status(self, client: Client, request: Message) -> Message:
-        """How far phases and scripts have come."""
-        return self.runner.status()
+        """How far phases and scripts have come; ``busy``: whether any process is left of them."""
+        return {"busy": not self.runner.is_idle(), **self.runner.status()}
 
     def _op_export(self, client: Client, request: Message) -> Message:
         """Add variables for all scripts that start from now on, host entries, and whom ssh is to let in."""

