@@ -19,6 +19,8 @@ from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 
+# What the kernel takes as the path of a unix socket (unix(7)).
+SOCKET_PATH = 107
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -37,6 +39,8 @@ def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
     if not JOB_ID.fullmatch(job_id):
         raise NodeError(f"job_id {job_id!r} cannot name a folder: letters, digits, '.', '_' and '-' are right")
     folder = base / job_id
+    if len(os.fsencode(socket(folder))) > SOCKET_PATH:
+        raise NodeError(f"{folder} is too long for the path of a socket: set node_dir to a shorter one")
     for tries_left in (2, 1, 0):
         with contextlib.suppress(FileExistsError):
             base.mkdir(mode=0o711, parents=True)

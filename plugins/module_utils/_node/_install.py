@@ -59,7 +59,8 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
 
 
 def _start(folder: Path) -> None:
-    with open(_folders.log(folder), "wb") as log:
+    # Its folder is gone when it fails; what it said is not.
+    with open(_folders.log(folder), "w+b") as log:
         process = subprocess.Popen(
             [sys.executable, str(_program(folder, _supervisor)), str(folder)],
             cwd="/",
@@ -69,13 +70,15 @@ def _start(folder: Path) -> None:
             stderr=log,
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_TIMEOUT
-    while not answers(folder):
-        if process.poll() is not None or time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            raise NodeError(f"{sys.executable} said {_script.read_tail(_folders.log(folder))!r}")
-        time.sleep(0.01)
+        deadline = time.monotonic() + START_TIMEOUT
+        while not answers(folder):
+            if process.poll() is not None or time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                log.seek(0)
+                said = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise NodeError(f"{sys.executable} said {said!r}")
+            time.sleep(0.01)
     # It is to outlive this process; Popen would warn otherwise.
     process.returncode = 0
 
