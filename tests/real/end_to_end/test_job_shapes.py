@@ -160,3 +160,18 @@ def test_a_parameter_list_makes_runs_with_a_verdict_each(site: Site) -> None:
         assert scripts_of(run)["client-1", "work"]["metrics"]["speed"]["value"] == 3
     assert f"{summary['submission_id']}: abort, 1 of 2 runs" in play.output
     site.assert_clean(play)
+
+
+def test_a_machine_lost_in_one_run_does_not_delay_the_next(site: Site) -> None:
+    site.cluster({"server-1": ["server"], "client-1": ["client"]})
+    work = "# - mode\n\necho here; exec sleep 600"
+    job = site.job(RUNS, daemon_serve="touch up; exec sleep 600", tests_work=work)
+    play = site.start(job, variables={"multidevice_lease": 4})
+    site.wait_for_script(play, "client-1", "test-work", 90)
+    site.lab.power_off("client-1")
+    assert play.wait() != 0
+    first, second = play.summary["runs"]
+    assert (first["result"], second["result"]) == ("abort", "abort")
+    assert first["reason"]["text"].startswith("node client-1 not heard from for ")
+    assert second["reason"]["text"].startswith("client-1 cannot be reached: "), play.output
+    site.assert_clean(play, lost=["client-1"])
