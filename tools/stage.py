@@ -136,10 +136,12 @@ class Run:
         process = self.process
         if process is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        # pytest cleans up after an interrupt, and after nothing else.
+        for number, seconds in ((signal.SIGINT, 60), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
             try:
                 os.killpg(process.pid, number)
-                process.wait(10)
+                process.wait(seconds)
+                return
             except ProcessLookupError:
                 return
             except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -158,6 +159,10 @@ def sanity(run: Run, core: str) -> Count:
     environment = core_environment(core)
     make_get_pip_work(environment, run)
     tree = run.tree()
+    # They are no part of a collection: ruff and mypy look after them.
+    for name in ("benchmarks", "tools", "tests/real"):
+        shutil.rmtree(tree / name, ignore_errors=True)
+    (tree / "tests" / "run_all.py").unlink()
     variables = {"PATH": f"{environment.variables()['PATH']}{os.pathsep}{environments.checkers().bin}"}
     code = run.call(environment, ["ansible-test", "sanity", "--junit", "--color", "no"], tree, **variables)
     return count_junit((tree / "tests" / "output" / "junit").glob("*.xml"), code)

@@ -260,16 +260,17 @@ def main() -> None:
     base = Path(options["node_dir"]) if options["node_dir"] else _folders.default_base()
     job_id = options["job_id"]
     try:
+        folder = _folders.of_run(base, job_id)
         if options["state"] == "present":
             if module.check_mode:
-                module.exit_json(changed=not _install.answers(base / job_id), ip=own_address())
+                module.exit_json(changed=not _install.answers(folder), ip=own_address())
             config = {key: options[key] for key in ("token", "lease", "hosts_file")}
             folder, changed = _install.install(base, job_id, config)
             module.exit_json(changed=changed, ip=own_address(), attach=_install.attach_command(folder))
         if options["state"] == "absent":
             if module.check_mode:
-                module.exit_json(changed=(base / job_id).is_dir())
-            module.exit_json(changed=_install.clean(base / job_id))
+                module.exit_json(changed=_folders.is_run(folder))
+            module.exit_json(changed=_install.clean(folder))
         module.fail_json(
             msg=f"state {options['state']} needs the collection's action plugin, which runs on the controller"
         )

@@ -21,12 +21,36 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Nod
 
 # What the kernel takes as the path of a unix socket (unix(7)).
 SOCKET_PATH = 107
+# An empty file in each run's folder.
+MARK = ".multidevice-run"
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def default_base() -> Path:
     """Where runs have their folders on a node: one place per user, on a disk rather than in memory."""
     return Path(f"/var/tmp/multidevice-{os.getuid()}")
+
+
+def of_run(base: Path, job_id: str) -> Path:
+    """Where a run has its folder. Nothing outside of the base can be named, and no base that is not ours.
+
+    :raises NodeError: the base belongs to somebody else or lets nothing run, or the name is no name for a folder.
+    """
+    if not JOB_ID.fullmatch(job_id):
+        raise NodeError(f"job_id {job_id!r} cannot name a folder: letters, digits, '.', '_' and '-' are right")
+    if base.exists() or base.is_symlink():
+        _check_base(base)
+    folder = base / job_id
+    if folder.is_symlink() or (
+        folder.exists() and not is_run(folder) and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise NodeError(f"{folder} is not the folder of a run; it is left alone")
+    return folder
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder was made by ``create``: only such a one is ever removed."""
+    return not folder.is_symlink() and (folder / MARK).is_file() and os.lstat(folder).st_uid == os.getuid()
 
 
 def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
@@ -36,9 +60,7 @@ def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
 
     :raises NodeError: the base belongs to somebody else or lets nothing run, or the name is no name for a folder.
     """
-    if not JOB_ID.fullmatch(job_id):
-        raise NodeError(f"job_id {job_id!r} cannot name a folder: letters, digits, '.', '_' and '-' are right")
-    folder = base / job_id
+    folder = of_run(base, job_id)
     if len(os.fsencode(socket(folder))) > SOCKET_PATH:
         raise NodeError(f"{folder} is too long for the path of a socket: set node_dir to a shorter one")
     for tries_left in (2, 1, 0):
@@ -46,19 +68,21 @@ def create(base: Path, job_id: str, config: dict[str, t.Any]) -> Path:
             base.mkdir(mode=0o711, parents=True)
         _check_base(base)
         try:
-            folder.mkdir(mode=0o711)
+            folder.mkdir(mode=0o711, exist_ok=True)
             break
         except FileNotFoundError:
             # The last of the other runs has just removed the base.
             if not tries_left:
                 raise
     try:
+        (folder / MARK).touch()
         folder.chmod(0o711)
         for part in (results(folder), tmp(folder), commands(folder)):
             part.mkdir(mode=0o755 if part == commands(folder) else 0o700)
         _write_private(folder / "config.json", json.dumps(config))
     except OSError:
-        remove(folder)
+        # Made a moment ago, and perhaps without its mark.
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
 
@@ -149,13 +173,22 @@ def wait_released(folder: Path, timeout: float) -> bool:
 def runs(base: Path) -> list[Path]:
     """The folders of all runs below a base."""
     with contextlib.suppress(FileNotFoundError):
-        return [folder for folder in base.iterdir() if folder != trees(base)]
+        return [folder for folder in base.iterdir() if is_run(folder)]
     return []
 
 
 def remove(folder: Path) -> bool:
-    """Remove a run's folder, and the base when this was its last run. Tells whether it is gone."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a run's folder, and the base when this was its last run. Tells whether it is gone.
+
+    The mark goes last: what a process that is killed meanwhile leaves can still be told from what is not ours.
+    """
+    if is_run(folder):
+        for part in folder.iterdir():
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part, ignore_errors=True)
+            elif part.name != MARK:
+                part.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()
     return not folder.exists()

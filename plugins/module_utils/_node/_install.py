@@ -40,7 +40,7 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
 
     :raises NodeError: it does not start; with the end of its log.
     """
-    folder = base / job_id
+    folder = _folders.of_run(base, job_id)
     if answers(folder):
         return folder, False
     clean(folder)
@@ -105,7 +105,7 @@ def answers(folder: Path) -> bool:
 
 def clean(folder: Path) -> bool:
     """End and undo whatever a run has left on this machine, whoever drives it. Tells whether there was any."""
-    if not folder.is_dir():
+    if not _folders.is_run(folder):
         return False
     _end_supervisor(folder)
     left = _processes.kill_all(lambda: _processes.marked(_processes.JOB_VARIABLE, folder.name), grace=1.0)

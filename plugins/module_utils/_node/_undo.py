@@ -38,7 +38,7 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
     Needs no supervisor, so what a killed one left is cleaned with it too. Every step is tried.
     """
     notes: list[str] = []
-    if not folder.is_dir():
+    if not folders.is_run(folder):
         return notes
     try:
         links.remove_links(link_records.record_path(links.DEFAULT_RECORD_DIR, folder.name))

@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
 
 from node.supervised import Controller, Machine, script
@@ -508,3 +509,42 @@ def test_a_supervisor_that_cannot_be_installed_on_a_full_disk(machine: Machine, 
         machine.new_run()
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
     (small_disk / "filler").unlink()
+
+
+# Nothing but runs is ever removed
+
+
+def test_what_is_not_a_run_is_left_alone(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    for name in ("somebody", "empty"):
+        (base / name).mkdir(parents=True)
+    (base / "somebody" / "work").write_text("precious")
+    (base / "file").write_text("precious")
+    (base / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "work").write_text("precious")
+    base.chmod(0o711)
+    long_ago = time.time() - 86400
+    for path in base.iterdir():
+        os.utime(path, (long_ago, long_ago), follow_symlinks=False)
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+
+    config = {"token": "x", "lease": 30.0, "hosts_file": str(tmp_path / "hosts")}
+    for job_id in ("somebody", "file", "link", "../elsewhere", "..", "."):
+        with pytest.raises(NodeError):
+            _install.install(base, job_id, config)
+    for path in base.iterdir():
+        assert not _install.clean(path)
+    _install._clean_abandoned(base)
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_a_base_that_others_can_write_to_is_not_even_looked_into(tmp_path: Path) -> None:
+    base = tmp_path / "shared"
+    (base / "old").mkdir(parents=True)
+    (base / "old" / "work").write_text("precious")
+    os.utime(base / "old", (0, 0))
+    base.chmod(0o1777)
+    with pytest.raises(NodeError, match="nobody else can write to"):
+        _install.install(base, "job.1", {"token": "x", "lease": 30.0, "hosts_file": str(tmp_path / "hosts")})
+    assert (base / "old" / "work").read_text() == "precious"
