@@ -251,7 +251,7 @@ def test_a_controller_that_sleeps_too_long(site: Site) -> None:
 def test_a_killed_supervisor(site: Site) -> None:
     play = start(site, "exec sleep 600", f"{FORKS_AND_EXITS[:-6]} exec sleep 600")
     wait_for_test(site, play)
-    kill = "kill -KILL $(pgrep -f 'python.*_supervisor.py' | sort -n | tail -n 1)"
+    kill = "kill -KILL $(pgrep -f '[p]ython.*_supervisor.py' | sort -n | tail -n 1)"
     site.lab.exec("client-1", ["sh", "-c", kill])
     site.wait_until_clean("client-1", seconds=3)
     play.wait()
