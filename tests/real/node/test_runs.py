@@ -326,11 +326,11 @@ def test_a_wrong_cable(site: Site) -> None:
 
 SSHD = textwrap.dedent("""\
     set -e
-    useradd --create-home --shell /bin/sh tester
+    useradd --create-home --home-dir /var/lib/tester --password '*' --shell /bin/sh tester
     echo 'tester ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/tester
-    mkdir -p /home/tester/.ssh
-    cat >/home/tester/.ssh/authorized_keys
-    chown -R tester: /home/tester/.ssh
+    mkdir -p /var/lib/tester/.ssh
+    cat >/var/lib/tester/.ssh/authorized_keys
+    chown -R tester: /var/lib/tester/.ssh
     ssh-keygen -q -t ed25519 -N '' -f /run/other_host_key
     printf '%s\\n' 'Port 2222' 'HostKey /run/other_host_key' 'PidFile /run/other_sshd.pid' 'UsePAM no' \\
         'AuthenticationMethods publickey' >/run/other_sshd_config
