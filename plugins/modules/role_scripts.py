@@ -238,7 +238,6 @@ notes:
   sample: []
 """
 
-import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -247,9 +246,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _fold
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
 
 
-def own_address() -> str:
+def own_address(module: AnsibleModule) -> str:
     """The first address that ``hostname -I`` prints; empty when there is none."""
-    printed = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
+    printed: list[str] = module.run_command(["hostname", "-I"])[1].split()
     return printed[0] if printed else ""
 
 
@@ -263,10 +262,10 @@ def main() -> None:
         folder = _folders.of_run(base, job_id)
         if options["state"] == "present":
             if module.check_mode:
-                module.exit_json(changed=not _install.answers(folder), ip=own_address())
+                module.exit_json(changed=not _install.answers(folder), ip=own_address(module))
             config = {key: options[key] for key in ("token", "lease", "hosts_file")}
             folder, changed = _install.install(base, job_id, config)
-            module.exit_json(changed=changed, ip=own_address(), attach=_install.attach_command(folder))
+            module.exit_json(changed=changed, ip=own_address(module), attach=_install.attach_command(folder))
         if options["state"] == "absent":
             if module.check_mode:
                 module.exit_json(changed=_folders.is_run(folder))

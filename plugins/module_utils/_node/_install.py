@@ -61,7 +61,8 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
 def _start(folder: Path) -> None:
     # Its folder is gone when it fails; what it said is not.
     with open(_folders.log(folder), "w+b") as log:
-        process = subprocess.Popen(
+        # It outlives the module, which run_command cannot have it do.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [sys.executable, str(_program(folder, _supervisor)), str(folder)],
             cwd="/",
             env={**_script.base_environment("", Path("/usr/bin")), "PYTHONPATH": str(_folders.library(folder))},

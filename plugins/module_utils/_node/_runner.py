@@ -217,7 +217,8 @@ class Runner:
             self._tell_of(script)
             self._end_phase(phase, FAILED, script, f"{script.title} {script.note}")
             return False
-        assert script.pid is not None
+        if script.pid is None:
+            raise RuntimeError(f"{script.title} was started and has no process")
         self._by_pid[script.pid] = script
         return True
 

@@ -156,7 +156,8 @@ def arm(script: Script, *, environment: dict[str, str], results: Path, trees: di
 
 def release(script: Script) -> None:
     """Run a script that is ready."""
-    assert script.gate is not None
+    if script.gate is None:
+        raise RuntimeError(f"{script.title} is not ready to be released")
     spawn.open_gate(script.gate)
     script.gate, script.started, script.since, script.state = None, time.time(), time.monotonic(), "running"
 

@@ -158,7 +158,7 @@ def _spawn(folder: Path, controller: int) -> subprocess.Popen[bytes]:
 def _remove_stale(base: Path) -> None:
     """Remove the folders of relays that were killed."""
     for folder in base.iterdir():
-        pid, _, started = folder.name.partition("-")
+        pid, _dash, started = folder.name.partition("-")
         if not folder.is_dir() or not pid.isdigit():
             continue
         if not (is_alive(int(pid)) and str(start_time(int(pid))) == started) and _connect(folder) is None:

@@ -188,7 +188,8 @@ class NodeLink:
             limit=LINE_LIMIT,
             start_new_session=True,
         )
-        assert process.stdout is not None and process.stderr is not None
+        if process.stdout is None or process.stderr is None:
+            raise RuntimeError("the process of the line has no pipes")
         self._dialled = _now()
         try:
             self._write({"id": 0, "op": "hello", "token": self._token, "after": self._seen})

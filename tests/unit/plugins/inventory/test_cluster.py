@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.inventory import cluster as plugin
 
-COLLECTIONS = plugin.__file__.split("/ansible_collections/")[0]
+COLLECTIONS = plugin.__file__.split("/ansible_collections/", maxsplit=1)[0]
 CLUSTER = """
 ip0: 5
 nodes:
