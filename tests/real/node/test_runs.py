@@ -42,6 +42,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
         yield here
 
 
+@pytest.fixture(autouse=True)
+def ended(site: Site) -> t.Iterator[None]:
+    """A test that fails leaves no play in the way of the next."""
+    yield
+    while site.plays:
+        site.plays.pop().end()
+
+
 def start(site: Site, serve: str, work: str, *, job: str = JOB, **variables: t.Any) -> Play:
     """A run with a daemon on the server and a test on the client."""
     number = next(_numbers)
