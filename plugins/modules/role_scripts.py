@@ -22,6 +22,7 @@ author:
   - lab.multidevice contributors (@lab)
 extends_documentation_fragment:
   - lab.multidevice._attributes
+  - lab.multidevice._attributes.coordination
   - lab.multidevice._coordination
 attributes:
   check_mode:
