@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
@@ -46,7 +47,11 @@ class ActionModule(NodeAction):
         if options["ssh"]:
             relay.call("make_key", job_id=options["job_id"])
         for root in options["script_roots"]:
-            checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
+            if root in options["script_archives"]:
+                archive = Path(options["script_archives"][root])
+                checksum = file_digest(archive)
+            else:
+                checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
             put = relay.call(
                 "put_tree", job_id=options["job_id"], root=root, checksum=checksum, archive=str(archive), timeout=600
             )
@@ -143,7 +148,7 @@ class ActionModule(NodeAction):
         return relay.call("request", job_id=options["job_id"], request=request)
 
     def _on_the_node(self, options: Result, variables: Result, **more: t.Any) -> Result:
-        sent = {key: options[key] for key in ("job_id", "state", "lease", "node_dir", "hosts_file")}
+        sent = {key: options[key] for key in ("job_id", "state", "lease", "node_dir", "hosts_file", "keep_results")}
         result: Result = self._execute_module(
             module_name="lab.multidevice.role_scripts", module_args={**sent, **more}, task_vars=variables
         )

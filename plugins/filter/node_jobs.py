@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._node_job import node_job
+
 
 def node_jobs(plan: dict[str, t.Any]) -> dict[str, list[dict[str, t.Any]]]:
     """The node jobs of a submission by machine: for each run of the submission one, or an empty one where the machine
@@ -16,13 +18,9 @@ def node_jobs(plan: dict[str, t.Any]) -> dict[str, list[dict[str, t.Any]]]:
     """
     jobs: dict[str, list[dict[str, t.Any]]] = {}
     for index, run in enumerate(plan["runs"]):
-        about = {
-            "submission_id": plan["submission_id"],
-            **{key: run[key] for key in ("cluster_id", "number", "params")},
-        }
         for node in run["nodes"]:
             of_node = jobs.setdefault(node["node"], [{} for _run in plan["runs"]])
-            of_node[index] = {**node, **about}
+            of_node[index] = node_job(plan, run, node)
     for of_node in jobs.values():
         parts = [job for job in of_node if job]
         for job in parts:

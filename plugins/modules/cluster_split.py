@@ -110,6 +110,46 @@ options:
     description:
       - Seconds after which a run that has started and not ended is aborted.
     type: float
+  queued:
+    description:
+      - Put the node jobs into the queues of their machines, all of them in the step that registers the runs, for workers
+        to take them. The scripts are offered to the workers before.
+    type: bool
+    default: false
+  priority:
+    description:
+      - Of two runs that wait in queues, the one with the higher priority goes first; of two with the same, the one that
+        came first. From -100 to 100.
+    type: int
+    default: 0
+  queue_timeout:
+    description:
+      - Seconds after which a run is aborted whose queues have had too few workers all the time.
+    type: float
+    default: 3600
+  exchange:
+    description:
+      - What scripts and results go through between this controller and the workers. V(redis), the absolute path of a
+        folder that all of them see, or the address of a web server that takes C(PUT), C(GET) and C(DELETE).
+      - Logins for a web server are taken from C(~/.netrc).
+    type: str
+    default: redis
+  trees:
+    description:
+      - Folders of scripts that the workers find in O(exchange) already, with the SHA-256 of the packed folder. It is filled
+        in on the controller.
+    type: dict
+    default: {}
+  trees_limit:
+    description:
+      - How many bytes a folder of scripts may take when it is packed for O(exchange).
+    type: int
+    default: 67108864
+  settings:
+    description:
+      - What workers are told beside the job, as in the playbook C(submit.yml).
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""

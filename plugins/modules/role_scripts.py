@@ -107,6 +107,16 @@ options:
     type: list
     elements: path
     default: []
+  script_archives:
+    description:
+      - Folders of O(script_roots) that are there as archives only, as C(.tar.gz) files on the controller, by folder.
+    type: dict
+    default: {}
+  keep_results:
+    description:
+      - A folder of the machine, which must not be there yet, to which the results are moved at the end, whatever ends
+        the run. Its parent must be there.
+    type: path
   slice:
     description:
       - Seconds that V(finished) waits at most.
@@ -264,7 +274,7 @@ def main() -> None:
         if options["state"] == "present":
             if module.check_mode:
                 module.exit_json(changed=not _install.answers(folder), ip=own_address(module))
-            config = {key: options[key] for key in ("token", "lease", "hosts_file")}
+            config = {key: options[key] for key in ("token", "lease", "hosts_file", "keep_results")}
             folder, changed = _install.install(base, job_id, config)
             module.exit_json(changed=changed, ip=own_address(module), attach=_install.attach_command(folder))
         if options["state"] == "absent":

@@ -96,6 +96,12 @@ options:
       - Python interpreter of the machines, 3.9 or later.
       - By default C(/usr/bin/python3), or the base interpreter of the one that runs this module where that is missing or too old.
     type: path
+  shared_folders:
+    description:
+      - Folders of this computer that the machines see too, below C(/tmp), C(/root) and others of which each machine has its own.
+    type: list
+    elements: path
+    default: []
   replace:
     description:
       - Whether a lab of the same name that is up with other settings is taken down first. Otherwise that is an error.
@@ -183,6 +189,7 @@ def change(params: dict[str, t.Any], check: bool) -> control.Outcome:
         network=params["management_network"],
         ssh=params["ssh"],
         python=params["python"],
+        shared_folders=params["shared_folders"],
         replace=params["replace"],
     )
     return control.up(request, check=check)
@@ -211,6 +218,7 @@ def main() -> None:
             "management_network": {"type": "str"},
             "ssh": {"type": "bool", "default": False},
             "python": {"type": "path"},
+            "shared_folders": {"type": "list", "elements": "path", "default": []},
             "replace": {"type": "bool", "default": False},
         },
         required_if=[("state", "present", ["directory"])],

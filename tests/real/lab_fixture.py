@@ -102,12 +102,13 @@ def virtual_lab(
     links: int = 1,
     mtu: int = 1500,
     ssh: bool = False,
+    shared_folders: t.Sequence[str] = (),
 ) -> t.Iterator[Lab]:
     """A lab whose inventory and cluster file are in a folder below `directory`. `nodes`: names and their roles."""
     name = name or f"test-{os.getpid()}-{next(_numbers)}"
     default = control.DEFAULT_NODES
     wanted = default if nodes is None else [{"name": node, "roles": list(roles)} for node, roles in nodes.items()]
-    request = control.Request(name, str(directory / name), nodes=wanted, links=links, mtu=mtu, ssh=ssh)
+    request = control.Request(name, str(directory / name), nodes=wanted, links=links, mtu=mtu, ssh=ssh, shared_folders=shared_folders)
     with gone_afterwards(name):
         state = control.up(request).state
         assert state is not None

@@ -11,6 +11,7 @@ import time
 import traceback
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.scripts import Script
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
@@ -35,12 +36,13 @@ SOCKET_TIMEOUT = 10.0
 class Client:
     """A Redis client that rides out a restart of the server, and says in one sentence when it stays away."""
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, settings: RedisSettings, *, text: bool = True) -> None:
+        """:param text: whether what Redis holds is text, and answers are strings; they are bytes otherwise."""
         if not settings.is_set:
             raise CoordinationError("no Redis is given; set redis_url, redis_sentinels or MULTIDEVICE_REDIS_URL")
         self.settings = settings
         try:
-            self.redis = _connect(settings)
+            self.redis = _connect(settings, text)
         except (ValueError, OSError) as error:
             raise CoordinationError(f"redis_url is not understood: {self._clean(error)}") from error
 
@@ -70,6 +72,20 @@ class Client:
                 f"Redis at {self.settings.address} refuses a command: {self._clean(error)}"
             ) from error
 
+    def run_script(self, script: Script, keys: t.Sequence[str], arguments: t.Sequence[t.Any]) -> t.Any:
+        """Run one of our scripts, which the server keeps from its first use on.
+
+        :raises redis.exceptions.ResponseError: one of the errors that our scripts answer with.
+        """
+
+        def operation(r: redis.Redis) -> t.Any:
+            try:
+                return r.evalsha(script.sha, len(keys), *keys, *arguments)
+            except redis.exceptions.NoScriptError:
+                return r.eval(script.text, len(keys), *keys, *arguments)
+
+        return self.call(operation)
+
     def _clean(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
         for secret in (self.settings.password, _password_in(self.settings.url)):
@@ -79,7 +95,7 @@ class Client:
 
 
 # What our own scripts answer with; everything else is the server's.
-OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER")
+OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER", "OCCUPIED")
 
 # To tell the server the library's name and version costs two round trips and some milliseconds of CPU for every
 # connection, most of what a task takes.
@@ -103,9 +119,9 @@ if REDIS_IMPORT_ERROR is None:
     )
 
 
-def _connect(settings: RedisSettings) -> redis.Redis:
+def _connect(settings: RedisSettings, text: bool) -> redis.Redis:
     options: dict[str, t.Any] = {
-        "decode_responses": True,
+        "decode_responses": text,
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT,
         # Every wait in a thread blocks one.

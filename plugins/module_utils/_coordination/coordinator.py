@@ -12,9 +12,10 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scheduler, scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.book import Book
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Queues
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import (
     Answer,
     Arrival,
@@ -31,6 +32,7 @@ if t.TYPE_CHECKING:
 
 DEFAULT_LEASE = 30.0
 DEFAULT_RETENTION = 7 * 24 * 3600.0
+DEFAULT_QUEUE_TIMEOUT = 3600.0
 DEFAULT_SLICE = 10.0
 DEFAULT_RETRIES = 100
 MESSAGES_KEPT = 10000
@@ -52,6 +54,11 @@ class Coordinator:
         """Which run holds which machine, in the same Redis."""
         return Book(self._client)
 
+    @property
+    def queues(self) -> Queues:
+        """The queues of node jobs and their workers, in the same Redis."""
+        return Queues(self._client)
+
     def close(self) -> None:
         self._client.close()
 
@@ -66,12 +73,55 @@ class Coordinator:
         run_timeout: float | None = None,
     ) -> bool:
         """Register all runs of a submission in one atomic step; False if that very plan is registered already."""
-        if lease <= 0 or retention <= 0 or (run_timeout is not None and run_timeout <= 0):
-            raise InputError("lease, retention and run_timeout have to be more than 0 seconds")
-        arguments: list[t.Any] = [len(plan["runs"])]
-        for run in plan["runs"]:
-            arguments += _registration(plan, run, lease, retention, run_timeout)
+        arguments = _registrations(plan, lease, retention, run_timeout, {})
         return bool(self._run(scripts.REGISTER, self._keys(""), arguments, "the submission"))
+
+    def submit(
+        self,
+        plan: t.Mapping[str, t.Any],
+        work: t.Mapping[str, t.Any],
+        *,
+        priority: int = 0,
+        queue_timeout: float = DEFAULT_QUEUE_TIMEOUT,
+        lease: float = DEFAULT_LEASE,
+        retention: float = DEFAULT_RETENTION,
+        run_timeout: float | None = None,
+    ) -> bool:
+        """Register all runs of a submission, and put all of their node jobs into their queues, in one atomic step.
+
+        :param work: job_id → what its worker is to do, as plain data.
+        :param priority: from -100 to 100; of two runs that wait, the one with more goes first.
+        :param queue_timeout: seconds after which a run gives up whose queues have too few workers.
+        :returns: False if that very plan is registered already.
+        """
+        if not -scheduler.MAX_PRIORITY <= priority <= scheduler.MAX_PRIORITY:
+            raise InputError(
+                f"priority {priority}: right would be {-scheduler.MAX_PRIORITY} to {scheduler.MAX_PRIORITY}"
+            )
+        if queue_timeout <= 0:
+            raise InputError("queue_timeout has to be more than 0 seconds")
+        fields = {"mode": "queue", "priority": priority, "queue_timeout": f"{queue_timeout:g}"}
+        arguments = _registrations(plan, lease, retention, run_timeout, fields)
+        jobs = [(run["cluster_id"], node["job_id"], node["queue"]) for run in plan["runs"] for node in run["nodes"]]
+        arguments.append(len(jobs))
+        for cluster_id, job_id, queue in jobs:
+            arguments += [cluster_id, job_id, queue, compact(work[job_id])]
+        key, text = self._plan_key(plan["submission_id"]), compact(plan)
+        self._client.call(lambda r: r.set(key, text, px=int(retention * 1000)))
+        return bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))
+
+    def plan(self, submission_id: str) -> dict[str, t.Any]:
+        """The plan of a submission whose node jobs were put into queues.
+
+        :raises CoordinationError: there is none.
+        """
+        text = self._client.call(lambda r: t.cast("str | None", r.get(self._plan_key(submission_id))))
+        if text is None:
+            raise CoordinationError(
+                f"submission {submission_id} was never put into queues at {self._client.settings.address}, or has expired"
+            )
+        found: dict[str, t.Any] = json.loads(text)
+        return found
 
     # A node's own steps
 
@@ -321,6 +371,8 @@ class Coordinator:
     def remove(self, cluster_id: str, *, dry: bool = False) -> bool:
         """Forget a run now. False when there is none of that name."""
         reason = records.make_reason({"text": "the run was removed before it had finished"}, kind="abort")
+        if not dry:
+            self.book.withdraw(cluster_id)
         return bool(self._run_cluster(scripts.REMOVE, cluster_id, [compact(reason), int(dry)]))
 
     # Within
@@ -437,9 +489,11 @@ class Coordinator:
     def _key(self, cluster_id: str, suffix: str = "") -> str:
         return f"{self._prefix}cluster/{cluster_id}" + (f"/{suffix}" if suffix else "")
 
+    def _plan_key(self, submission_id: str) -> str:
+        return f"{self._prefix}submission/{submission_id}"
+
     def _keys(self, cluster_id: str) -> list[str]:
-        prefix = self._prefix
-        return [f"{prefix}cluster_state", f"{prefix}id2cluster", f"{prefix}runs", f"{prefix}cluster/{cluster_id}"]
+        return scripts.keys(self._prefix, cluster_id)
 
     def _run_job(
         self, script: scripts.Script, job_id: str, arguments: list[t.Any], *, barrier: str | None = None
@@ -461,14 +515,8 @@ class Coordinator:
     ) -> t.Any:
         import redis
 
-        def operation(r: redis.Redis) -> t.Any:
-            try:
-                return r.evalsha(script.sha, len(keys), *keys, *arguments)
-            except redis.exceptions.NoScriptError:
-                return r.eval(script.text, len(keys), *keys, *arguments)
-
         try:
-            return self._client.call(operation)
+            return self._client.run_script(script, keys, arguments)
         except redis.exceptions.ResponseError as error:
             raise self._explain(str(error), who, barrier) from None
 
@@ -506,12 +554,28 @@ class Coordinator:
         return self._unknown(f"job {job_id}")
 
 
+def _registrations(
+    plan: t.Mapping[str, t.Any],
+    lease: float,
+    retention: float,
+    run_timeout: float | None,
+    more_fields: t.Mapping[str, t.Any],
+) -> list[t.Any]:
+    if lease <= 0 or retention <= 0 or (run_timeout is not None and run_timeout <= 0):
+        raise InputError("lease, retention and run_timeout have to be more than 0 seconds")
+    arguments: list[t.Any] = [len(plan["runs"])]
+    for run in plan["runs"]:
+        arguments += _registration(plan, run, lease, retention, run_timeout, more_fields)
+    return arguments
+
+
 def _registration(
     plan: t.Mapping[str, t.Any],
     run: t.Mapping[str, t.Any],
     lease: float,
     retention: float,
     run_timeout: float | None,
+    more_fields: t.Mapping[str, t.Any],
 ) -> list[t.Any]:
     cluster_id, nodes = run["cluster_id"], run["nodes"]
     if not nodes:
@@ -529,6 +593,7 @@ def _registration(
         "run_timeout": "" if run_timeout is None else f"{run_timeout:g}",
         "events": max(10000, 50 * len(nodes)),
         "last_job": max((node["job_id"] for node in nodes), key=lambda job: int(job.rpartition(".")[2])),
+        **more_fields,
     }
     flat: list[t.Any] = [len(nodes)]
     for node in nodes:
@@ -586,6 +651,7 @@ def _brief(fields: dict[str, str]) -> dict[str, t.Any]:
         "finished": moment("finished"),
         "closed": moment("closed"),
         "expires": moment("expires"),
+        "mode": fields.get("mode", "push"),
         "lease": float(fields["lease"]),
     }
 

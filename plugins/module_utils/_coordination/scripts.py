@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 # Every change of a run is one of these scripts. KEYS are always the same four; the other keys of a run
 # begin with the fourth. ARGV differs and is named at the top of each script.
-_PRELUDE = """
+PRELUDE = """
 local cluster_state, id2cluster, runs, run = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -19,7 +19,7 @@ local RANK = {registered = 0, write_state = 1, start = 2, started = 3, ready = 4
 local CORE = {start = true, ready = true, finish = true}
 
 local FIELDS = {'cluster_id', 'registration', 'lease', 'retention', 'run_timeout', 'events', 'last_job', 'started', 'heard',
-  'position', 'verdict', 'reason', 'expires', 'closed'}
+  'position', 'verdict', 'reason', 'expires', 'closed', 'mode', 'priority', 'queue_timeout', 'arrival', 'lacking'}
 local fields = {}
 
 local function load()
@@ -58,7 +58,8 @@ local function keys_of_run(visit)
     visit(run .. '/missing/' .. name)
   end
   for _, key in ipairs(redis.call('SMEMBERS', run .. '/keys')) do visit(run .. '/messages/' .. key) end
-  for _, suffix in ipairs({'nodes', 'barriers', 'deadlines', 'leases', 'promises', 'events', 'keys', 'receiving'}) do
+  for _, suffix in ipairs({'nodes', 'barriers', 'deadlines', 'leases', 'promises', 'events', 'keys', 'receiving',
+    'queued', 'taken', 'jobs', 'held'}) do
     visit(run .. '/' .. suffix)
   end
 end
@@ -180,6 +181,10 @@ local function check_limits()
     if barrier ~= '' and redis.call('HEXISTS', run .. '/barrier/' .. barrier, 'verdict') == 1 then
       redis.call('ZREM', run .. '/leases', lost[1])
       redis.call('HDEL', run .. '/promises', lost[1])
+    elseif get('mode') == 'queue' and redis.call('HEXISTS', run .. '/barrier/start', 'verdict') == 0 then
+      -- The worker's own lease decides: as long as no barrier has been passed, another worker can take its place.
+      redis.call('ZREM', run .. '/leases', lost[1])
+      redis.call('HDEL', run .. '/promises', lost[1])
     else
       local silent = seconds(now - lost[2] + promised)
       abort_run(cjson.encode({
@@ -231,74 +236,80 @@ class Script:
     sha: str
 
 
-def _script(name: str, body: str) -> Script:
-    text = _PRELUDE + body
+def script(name: str, body: str) -> Script:
+    text = PRELUDE + body
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def keys(prefix: str, cluster_id: str = "") -> list[str]:
+    """KEYS of a script: of one run, or of all runs and what is shared by them."""
+    return [f"{prefix}cluster_state", f"{prefix}id2cluster", f"{prefix}runs", f"{prefix}cluster/{cluster_id}"]
 
 
 # The fourth key is what the keys of all runs begin with. Number of runs, then per run: cluster_id, digest of the
 # registration, retention in ms, number of fields, fields and values, number of nodes, and per node: name, job_id,
-# {job_id, roles}, record.
-REGISTER = _script(
-    "register",
-    """
-purge()
-local prefix, count = run, tonumber(ARGV[1])
-local starts, at = {}, 2
-for i = 1, count do
-  starts[i] = at
-  local field_count = tonumber(ARGV[at + 3])
-  local node_count = tonumber(ARGV[at + 4 + field_count])
-  at = at + 5 + field_count + node_count * 4
-end
-local known = 0
-for i = 1, count do
-  run = prefix .. ARGV[starts[i]]
-  load()
-  local digest = get('registration')
-  if digest and digest ~= ARGV[starts[i] + 1] then return redis.error_reply('TAKEN ' .. ARGV[starts[i]]) end
-  if digest then known = known + 1 end
-end
-if known == count then return 0 end
-for i = 1, count do
-  local start = starts[i]
-  local cluster_id, retention = ARGV[start], ARGV[start + 2]
-  local expires = math.floor(now + retention)
-  run = prefix .. cluster_id
-  local field_count = tonumber(ARGV[start + 3])
-  redis.call('DEL', run .. '/verdicts')
-  redis.call('HSET', run, 'registration', ARGV[start + 1], 'phase', 'registered', 'registered', now, 'position', '0-0',
-    'expires', expires, unpack(ARGV, start + 4, start + 3 + field_count))
-  local first = start + 5 + field_count
-  local last = first + ARGV[start + 4 + field_count] * 4 - 1
-  for chunk = first, last, 4000 do
-    local names, nodes, ids, records = {}, {}, {}, {}
-    for j = chunk, math.min(chunk + 3999, last), 4 do
-      local k = #nodes
-      names[#names + 1] = ARGV[j]
-      nodes[k + 1], nodes[k + 2] = ARGV[j], ARGV[j + 2]
-      ids[k + 1], ids[k + 2] = ARGV[j + 1], cluster_id
-      records[k + 1], records[k + 2] = ARGV[j + 1], ARGV[j + 3]
+# {job_id, roles}, record. Answers with the number of runs, 0 if they are registered already, and where more arguments begin.
+REGISTER_RUNS = """
+local function register_runs()
+  purge()
+  local prefix, count = run, tonumber(ARGV[1])
+  local starts, at = {}, 2
+  for i = 1, count do
+    starts[i] = at
+    local field_count = tonumber(ARGV[at + 3])
+    local node_count = tonumber(ARGV[at + 4 + field_count])
+    at = at + 5 + field_count + node_count * 4
+  end
+  local known = 0
+  for i = 1, count do
+    run = prefix .. ARGV[starts[i]]
+    load()
+    local digest = get('registration')
+    if digest and digest ~= ARGV[starts[i] + 1] then return redis.error_reply('TAKEN ' .. ARGV[starts[i]]), at end
+    if digest then known = known + 1 end
+  end
+  if known == count then return 0, at end
+  for i = 1, count do
+    local start = starts[i]
+    local cluster_id, retention = ARGV[start], ARGV[start + 2]
+    local expires = math.floor(now + retention)
+    run = prefix .. cluster_id
+    local field_count = tonumber(ARGV[start + 3])
+    redis.call('DEL', run .. '/verdicts')
+    redis.call('HSET', run, 'registration', ARGV[start + 1], 'phase', 'registered', 'registered', now, 'position', '0-0',
+      'expires', expires, unpack(ARGV, start + 4, start + 3 + field_count))
+    local first = start + 5 + field_count
+    local last = first + ARGV[start + 4 + field_count] * 4 - 1
+    for chunk = first, last, 4000 do
+      local names, nodes, ids, records = {}, {}, {}, {}
+      for j = chunk, math.min(chunk + 3999, last), 4 do
+        local k = #nodes
+        names[#names + 1] = ARGV[j]
+        nodes[k + 1], nodes[k + 2] = ARGV[j], ARGV[j + 2]
+        ids[k + 1], ids[k + 2] = ARGV[j + 1], cluster_id
+        records[k + 1], records[k + 2] = ARGV[j + 1], ARGV[j + 3]
+      end
+      redis.call('HSET', run .. '/nodes', unpack(nodes))
+      redis.call('HSET', id2cluster, unpack(ids))
+      redis.call('HSET', cluster_state, unpack(records))
+      for barrier in pairs(CORE) do redis.call('SADD', run .. '/missing/' .. barrier, unpack(names)) end
     end
-    redis.call('HSET', run .. '/nodes', unpack(nodes))
-    redis.call('HSET', id2cluster, unpack(ids))
-    redis.call('HSET', cluster_state, unpack(records))
-    for barrier in pairs(CORE) do redis.call('SADD', run .. '/missing/' .. barrier, unpack(names)) end
+    for barrier in pairs(CORE) do
+      redis.call('ZADD', run .. '/barriers', 0, barrier)
+      redis.call('HSET', run .. '/barrier/' .. barrier, 'participants', 'all')
+    end
+    load()
+    event('', 'registered')
+    expire_run()
   end
-  for barrier in pairs(CORE) do
-    redis.call('ZADD', run .. '/barriers', 0, barrier)
-    redis.call('HSET', run .. '/barrier/' .. barrier, 'participants', 'all')
-  end
-  load()
-  event('', 'registered')
-  expire_run()
+  return count, at
 end
-return count
-""",
-)
+"""
+
+REGISTER = script("register", REGISTER_RUNS + "return (register_runs())")
 
 # job_id, the new head of the record, dry
-WRITE_STATE = _script(
+WRITE_STATE = script(
     "write_state",
     """
 local node = identify(ARGV[1])
@@ -317,7 +328,7 @@ return 1
 )
 
 # job_id, state: started | finish | abort, reason, dry
-REPORT = _script(
+REPORT = script(
     "report",
     """
 local node = identify(ARGV[1])
@@ -340,7 +351,7 @@ return {changed and 1 or 0, get('verdict') or '', get('reason') or ''}
 )
 
 # reason, dry
-ABORT = _script(
+ABORT = script(
     "abort",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
@@ -351,7 +362,7 @@ return abort_run(ARGV[1]) and 1 or 0
 
 # job_id, barrier, participants as JSON: ["nodes"|"roles", names…] or '', timeout in ms or '', pause in ms that a waiter
 # adds to the lease or '' for no lease, number of this retry or '', retries allowed, dry
-ARRIVE = _script(
+ARRIVE = script(
     "arrive",
     """
 local node = identify(ARGV[1])
@@ -472,7 +483,7 @@ return answer('', '', expected)
 )
 
 # seconds in ms, nodes…
-RENEW = _script(
+RENEW = script(
     "renew",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
@@ -487,7 +498,7 @@ return #ARGV - 1
 )
 
 # node
-RELEASE_LEASE = _script(
+RELEASE_LEASE = script(
     "release_lease",
     """
 redis.call('HDEL', run .. '/promises', ARGV[1])
@@ -495,7 +506,7 @@ return redis.call('ZREM', run .. '/leases', ARGV[1])
 """,
 )
 
-SWEEP = _script(
+SWEEP = script(
     "sweep",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
@@ -512,7 +523,7 @@ if sent then return sent end
 """
 
 # token, node, what, data
-EVENT = _script(
+EVENT = script(
     "event",
     _ONCE
     + """
@@ -523,7 +534,7 @@ return '1'
 )
 
 # token, node, key, value, messages kept
-SEND = _script(
+SEND = script(
     "send",
     _ONCE
     + """
@@ -540,7 +551,7 @@ return id
 )
 
 # what is received (node:key:position), whether the wait for it is over
-RECEIVING = _script(
+RECEIVING = script(
     "receiving",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
@@ -557,7 +568,7 @@ return now - redis.call('HGET', since, ARGV[1])
 )
 
 # reason for those who still wait
-CLOSE = _script(
+CLOSE = script(
     "close",
     """
 if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
@@ -572,7 +583,7 @@ return 1
 )
 
 # reason for those who still wait, dry. What they block on stays a minute longer, so that it reaches them.
-REMOVE = _script(
+REMOVE = script(
     "remove",
     """
 if not get('cluster_id') then return 0 end

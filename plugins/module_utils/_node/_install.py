@@ -45,8 +45,11 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
         return folder, False
     clean(folder)
     _clean_abandoned(base)
+    keep_results = config.pop("keep_results", None)
     _folders.create(base, job_id, config)
     try:
+        if keep_results:
+            _undo.keep_results(folder, Path(keep_results))
         for part in _needed_by(_supervisor):
             _write_part(_folders.library(folder), part)
         for name in _commands.NAMES:

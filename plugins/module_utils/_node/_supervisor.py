@@ -351,6 +351,7 @@ class Supervisor:
 
     def _clean(self, *, keep_trees: bool = False) -> list[str]:
         left = processes.end_descendants(grace=END_GRACE)
+        self.runner.write_records()
         notes = [f"process {pid} cannot be ended" for pid in left]
         return notes + undo.undo(self.folder, keep_trees=keep_trees)
 

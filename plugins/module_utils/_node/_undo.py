@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import typing as t
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _links as l
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _marked_block as marked_block
+
+
+KEEP_RESULTS = "keep-results"
 
 
 def put_block(folder: Path, path: Path, lines: t.Sequence[str], *, on_top: bool = False, mode: int = 0o644) -> bool:
@@ -40,6 +44,10 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
     notes: list[str] = []
     if not folders.is_run(folder):
         return notes
+    try:
+        _save_results(folder)
+    except OSError as error:
+        notes.append(f"the results cannot be saved: {error}")
     try:
         links.remove_links(link_records.record_path(links.DEFAULT_RECORD_DIR, folder.name))
     except (MultideviceError, OSError) as error:
@@ -65,6 +73,30 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
     if not folders.remove(folder):
         notes.append(f"the folder {folder} cannot be removed")
     return notes
+
+
+def keep_results(folder: Path, target: Path) -> None:
+    """Have the results of a run moved to a folder of this machine at its end, whatever ends it."""
+    (folder / KEEP_RESULTS).write_text(str(target), encoding="utf-8")
+
+
+def _save_results(folder: Path) -> None:
+    try:
+        target = Path((folder / KEEP_RESULTS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    results = folders.results(folder)
+    if results.is_dir() and not target.exists():
+        partial = target.with_name(f".{target.name}.part")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.move(results, partial)
+        # They are for whoever has asked for them, who may not be root.
+        owner = target.parent.stat()
+        if os.getuid() != owner.st_uid:
+            for path in [partial, *partial.rglob("*")]:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        partial.rename(target)
+    (folder / KEEP_RESULTS).unlink()
 
 
 def _notes(folder: Path) -> Path:

@@ -82,6 +82,7 @@ class Request:
     network: str | None = None
     ssh: bool = False
     python: str | None = None
+    shared_folders: t.Sequence[str] = ()
     replace: bool = False
 
 
@@ -183,6 +184,7 @@ def _settings(request: Request, *, network: str) -> LabSettings:
         network=network,
         ssh=request.ssh,
         python=request.python or machine_python(),
+        shared_folders=lab_settings.shared_folders(request.shared_folders),
     )
 
 
@@ -268,7 +270,7 @@ def _start_config(settings: LabSettings, folder: str, privileged: bool) -> dict[
         if privileged
         else None,
         "hosts": lab_settings.hosts_file(settings),
-        "keep": [os.path.dirname(os.path.dirname(settings.python))],
+        "keep": [os.path.dirname(os.path.dirname(settings.python)), *settings.shared_folders],
         "ssh": _make_keys(settings, folder) if settings.ssh else None,
     }
 

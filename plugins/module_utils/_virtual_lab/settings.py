@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import typing as t
 import zlib
@@ -53,6 +54,7 @@ class LabSettings:
     network: str
     ssh: bool
     python: str
+    shared_folders: list[str]
 
     @property
     def prefix_length(self) -> int:
@@ -83,6 +85,14 @@ def lab_name(name: str) -> str:
             f"beginning with a letter or digit, and not {' or '.join(_RESERVED_LAB_NAMES)}"
         )
     return name
+
+
+def shared_folders(folders: t.Iterable[str]) -> list[str]:
+    """Check the folders of the controller that the machines are to see."""
+    for folder in folders:
+        if not os.path.isabs(folder) or not os.path.isdir(folder):
+            raise InputError(f"shared_folders: {folder} is no absolute path of a folder")
+    return sorted(set(folders))
 
 
 def free_network(taken: t.Iterable[ipaddress.IPv4Network], hosts: int) -> str:

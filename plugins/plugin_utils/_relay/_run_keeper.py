@@ -47,6 +47,7 @@ class RunKeeper:
         self.links: dict[str, NodeLink] = {}
         self._heard: dict[str, float] = {}
         self.reason: Message | None = None
+        self.has_begun = False
         self._leaving: set[str] = set()
         self._ready = False
         self._skew = StartSkew()
@@ -171,6 +172,7 @@ class RunKeeper:
                 continue
             for entry in entries:
                 self._questions.take_verdict(entry)
+                self.has_begun = True
                 if entry["verdict"] == "abort":
                     await self._take_abort(entry["reason"])
                 elif entry["barrier"] == "ready" and not self._ready:

@@ -26,6 +26,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link 
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_keeper import RunKeeper
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper, new_keeper
 
 CHUNK = 1048576
 END_TIMEOUT = 15.0
@@ -48,9 +49,12 @@ class Relay:
         self.redis: RedisServer | None = None
         self.locks: dict[str, asyncio.Lock] = {}
         self.results = PromisedResults()
+        self.worker: WorkerKeeper | None = None
+        self.controller = 0
 
     async def serve(self, controller: int) -> None:
         """Serve until the controller's process has ended; then end what it left, and remove the folder."""
+        self.controller = controller
         ended = asyncio.Event()
         watched = os.pidfd_open(controller)
         asyncio.get_running_loop().add_reader(watched, ended.set)
@@ -63,7 +67,9 @@ class Relay:
             await self._end()
 
     async def _end(self) -> None:
-        await asyncio.gather(*(keeper.abort(ENDED) for keeper in self.keepers.values()))
+        # What a worker gives up before its run has begun, another one can take; it says so itself, when all is clean.
+        begun = [keeper for keeper in self.keepers.values() if self.worker is None or keeper.has_begun]
+        await asyncio.gather(*(keeper.abort(ENDED) for keeper in begun))
         left = list(self.links.values())
         for outcome in await asyncio.gather(*(self._end_part(link) for link in left), return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -71,6 +77,8 @@ class Relay:
         await asyncio.gather(*(link.close() for link in left))
         await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
         await self.results.write()
+        if self.worker is not None:
+            await self.worker.end()
         if self.redis is not None:
             await self.redis.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -230,6 +238,28 @@ class Relay:
         """Write the results should the controller end before it has done that; without a plan: it has."""
         self.results.promise(request)
         return {}
+
+    async def _op_worker_begin(self, request: Message) -> Message:
+        """Be a worker; tells which node jobs one before it has left on this machine."""
+        if self.worker is None:
+            keeper = new_keeper(request, self.controller)
+            await keeper.take_lock()
+            self.worker = keeper
+        return {"left": [job.job_id for job in self.worker.spool.left()]}
+
+    async def _op_worker_take(self, request: Message) -> Message:
+        """Wait for a node job for one slice at most."""
+        return {"job_id": await self._worker().take(request["slice"])}
+
+    async def _op_worker_done(self, request: Message) -> Message:
+        """Hand in the results of a node job, this worker's own or one that was left."""
+        keeper = self._worker()
+        return {"notes": await keeper.hand_in(keeper.spool.job(request["job_id"]), limit=request["limit"])}
+
+    def _worker(self) -> WorkerKeeper:
+        if self.worker is None:
+            raise NodeError("cluster_worker with state present comes first")
+        return self.worker
 
     async def _op_detach(self, request: Message) -> Message:
         """End a node's supervisor, which cleans the node, and hang up. ``lost``: it cannot be reached any more."""

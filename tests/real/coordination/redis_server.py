@@ -23,18 +23,20 @@ from redis.retry import Retry
 class RedisServer:
     """A redis-server that can be stopped, continued, killed and started again on the same data."""
 
-    def __init__(self, binary: str, *options: str) -> None:
+    def __init__(self, binary: str, *options: str, port: int = 0) -> None:
+        """:param port: also for other machines, where the options say at which address; 0 for this machine only."""
         # A unix socket's path can have 107 characters, pytest's folders are often too deep.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="md-redis-", dir="/tmp"))
         self.binary = binary
         self.options = options
+        self.port = port
         self.socket = self.folder / "redis.sock"
         self.url = f"unix://{self.socket}"
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
-        command = [self.binary, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
+        command = [self.binary, "--port", str(self.port), "--unixsocket", str(self.socket), "--dir", str(self.folder)]
         command += ["--save", "", "--logfile", str(self.folder / "redis.log"), "--daemonize", "no", *self.options]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:

@@ -145,9 +145,13 @@ class Site:
 
 @contextmanager
 def new_site(
-    folder: Path, nodes: t.Mapping[str, t.Sequence[str]] | None = None, *, ssh: bool = False
+    folder: Path,
+    nodes: t.Mapping[str, t.Sequence[str]] | None = None,
+    *,
+    ssh: bool = False,
+    shared_folders: t.Sequence[str] = (),
 ) -> t.Iterator[Site]:
-    with virtual_lab(folder, nodes, ssh=ssh) as lab:
+    with virtual_lab(folder, nodes, ssh=ssh, shared_folders=shared_folders) as lab:
         site = Site(folder, lab)
         try:
             yield site

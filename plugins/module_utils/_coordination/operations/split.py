@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import exchange
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
     DEFAULT_LEASE,
+    DEFAULT_QUEUE_TIMEOUT,
     DEFAULT_RETENTION,
     Coordinator,
 )
@@ -18,16 +20,27 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import compact
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._ids import new_submission_id
+from ansible_collections.lab.multidevice.plugins.module_utils._node_job import node_job
+
+WORK_LIMIT = 4194304
+TREES_LIMIT = 67108864
+RESULTS_LIMIT = 104857600
 
 
 def _split(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
     plan = options["plan"] or plan_of(options)
     changed = False
-    if options["register"]:
-        changed = check_mode or connect().register(
-            plan, lease=options["lease"], retention=options["retention"], run_timeout=options["run_timeout"]
-        )
+    limits = {key: options[key] for key in ("lease", "retention", "run_timeout")}
+    if options["register"] and check_mode:
+        changed = True
+    elif options["queued"]:
+        queued = {key: options[key] for key in ("priority", "queue_timeout")}
+        changed = connect().submit(plan, node_works(plan, options), **queued, **limits)
+    elif options["register"]:
+        changed = connect().register(plan, **limits)
     return {
         "changed": changed,
         "warnings": plan.get("warnings", []),
@@ -54,6 +67,28 @@ def plan_of(options: Options) -> dict[str, t.Any]:
     )
 
 
+def node_works(plan: t.Mapping[str, t.Any], options: Options) -> dict[str, dict[str, t.Any]]:
+    """What the workers of a submission's node jobs are to do, by job_id.
+
+    :raises InputError: a node job is too large to go through Redis.
+    """
+    works = {}
+    settings = {"results_limit": RESULTS_LIMIT, **options["settings"], "lease": options["lease"], "retention": options["retention"]}
+    for run in plan["runs"]:
+        for node in run["nodes"]:
+            work = {**node_job(plan, run, node), "exchange": options["exchange"], "settings": settings}
+            roots = {script["root"] for script in node["scripts"] if script["root"]}
+            work["trees"] = {root: checksum for root, checksum in options["trees"].items() if root in roots}
+            size = len(compact(work))
+            if size > WORK_LIMIT:
+                raise InputError(
+                    f"{plan['job']}: the node job of {node['node']} takes {size} bytes, more than the {WORK_LIMIT} that may "
+                    "go through a queue; put long scripts and variables into files beside the job"
+                )
+            works[node["job_id"]] = work
+    return works
+
+
 SPLIT = Operation(
     work=_split,
     argument_spec={
@@ -71,6 +106,13 @@ SPLIT = Operation(
         "lease": {"type": "float", "default": DEFAULT_LEASE},
         "retention": {"type": "float", "default": DEFAULT_RETENTION},
         "run_timeout": {"type": "float"},
+        "queued": {"type": "bool", "default": False},
+        "priority": {"type": "int", "default": 0},
+        "queue_timeout": {"type": "float", "default": DEFAULT_QUEUE_TIMEOUT},
+        "exchange": {"type": "str", "default": exchange.REDIS},
+        "trees": {"type": "dict", "default": {}},
+        "trees_limit": {"type": "int", "default": TREES_LIMIT},
+        "settings": {"type": "dict", "default": {}},
     },
     constraints={"required_one_of": [("job", "plan")], "mutually_exclusive": [("job", "plan")]},
 )

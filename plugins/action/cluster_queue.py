@@ -1,0 +1,78 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange, result_name
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.queue import QUEUE
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+
+Result = dict[str, t.Any]
+# What nobody announces, such as a queue that has had no worker for too long, is looked for so often.
+LOOK = 5.0
+
+
+class ActionModule(CoordinationAction):
+    operation = QUEUE
+
+    def _work(self, options: Result) -> Result:
+        if options["state"] != "collected" or self._task.check_mode:
+            return super()._work(options)
+        coordinator = self._connect(options)
+        plan = coordinator.plan(options["submission_id"])
+        self._wait(coordinator, plan, options["timeout"])
+        return {"changed": True, "plan": plan, "missing": self._collect(coordinator, plan, options)}
+
+    def _wait(self, coordinator: Coordinator, plan: Result, timeout: float) -> None:
+        """Until every node job is over."""
+        ids = [run["cluster_id"] for run in plan["runs"]]
+        positions = dict.fromkeys(ids, "0")
+        deadline = time.monotonic() + timeout
+        while True:
+            coordinator.queues.turn()
+            open_jobs = coordinator.queues.open_jobs(ids)
+            if not open_jobs:
+                return
+            if timeout and time.monotonic() > deadline:
+                raise CoordinationError(
+                    f"submission {plan['submission_id']} is not over after {timeout:g} s: "
+                    + ", ".join(_who(plan, job_id, machine) for job_id, machine in open_jobs.items())
+                )
+            coordinator.follow(positions, LOOK)
+
+    def _collect(self, coordinator: Coordinator, plan: Result, options: Result) -> list[str]:
+        """Fetch what the workers have handed in; returns the node jobs of which there is nothing."""
+        settings = RedisSettings.from_options(options)
+        dest, missing = Path(os.path.abspath(options["dest"]), plan["submission_id"]), []
+        for run in plan["runs"]:
+            for node in run["nodes"]:
+                exchange = open_exchange(coordinator.queues.work(node["job_id"])["exchange"], settings)
+                with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
+                    if exchange.get(result_name(node["job_id"]), Path(archive.name)):
+                        target = dest / "runs" / str(run["number"]) / "nodes" / node["node"]
+                        _results_archive.unpack(Path(archive.name), target)
+                    else:
+                        missing.append(f"{node['node']} in run {run['cluster_id']}")
+        return missing
+
+    def _delegate(self, options: Result, variables: Result) -> Result:
+        if options["state"] == "collected":
+            raise CoordinationError("results are collected on the controller only, where they are to be")
+        return super()._delegate(options, variables)
+
+
+def _who(plan: Result, job_id: str, machine: str | None) -> str:
+    nodes = {node["job_id"]: node for run in plan["runs"] for node in run["nodes"]}
+    node = nodes[job_id]
+    return f"{node['node']} runs on {machine}" if machine else f"{node['node']} waits in queue {node['queue']}"

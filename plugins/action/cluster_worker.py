@@ -1,0 +1,144 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import exchange
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import DEFAULT_LEASE
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import Operation
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
+    CoordinationError,
+    InputError,
+    MultideviceError,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
+from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
+
+Result = dict[str, t.Any]
+SLICE = 30.0
+HAND_IN_TIMEOUT = 900.0
+
+
+def _nowhere_else(connect: t.Callable[[], t.Any], options: Result, check_mode: bool) -> Result:
+    raise CoordinationError("a worker works on the machine where its ansible-playbook runs, and nowhere else")
+
+
+class ActionModule(CoordinationAction):
+    """The whole of the module: a worker is this very ansible-playbook process."""
+
+    operation = Operation(
+        work=_nowhere_else,
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "taken", "done"], "required": True},
+            "queue": {"type": "str"},
+            "machine": {"type": "str"},
+            "spool": {"type": "path"},
+            "exchange": {"type": "str", "default": exchange.REDIS},
+            "lease": {"type": "float", "default": DEFAULT_LEASE},
+            "timeout": {"type": "float", "default": 0},
+            "job_id": {"type": "str"},
+        },
+        constraints={"required_if": [("state", "present", ("queue",)), ("state", "done", ("job_id",))]},
+    )
+
+    def _work(self, options: Result) -> Result:
+        if self._task.check_mode:
+            return {"changed": True}
+        state: t.Callable[[Result], Result] = getattr(self, f"_{options['state']}")
+        return state(options)
+
+    def _present(self, options: Result) -> Result:
+        machine = options["machine"] or platform.node().partition(".")[0]
+        for name in (machine, options["queue"]):
+            if not is_name(name):
+                raise InputError(f"{name!r} cannot name a queue or a machine: letters, digits, '.', '_' and '-' are right")
+        settings = RedisSettings.from_options(options)
+        if not settings.is_set:
+            raise CoordinationError("a worker needs the Redis that its queue is in; set redis_url or MULTIDEVICE_REDIS_URL")
+        spool = Spool(options["spool"] or _usual_spool()).folder
+        worker = {
+            "machine": machine,
+            "queue": options["queue"],
+            "token": secrets.token_hex(8),
+            "host": f"{platform.node()}:{spool}",
+            "lease": options["lease"],
+        }
+        began = relay.call(
+            "worker_begin", worker=worker, spool=str(spool), redis=settings.as_options(), timeout=LOCK_PATIENCE
+        )
+        return {"changed": False, "machine": machine, "spool": str(spool), "left": began["left"]}
+
+    def _taken(self, options: Result) -> Result:
+        """Wait for a node job, fetch its scripts, and write down what is to be done before anything is."""
+        spool = Spool(options["spool"] or _usual_spool())
+        deadline = time.monotonic() + options["timeout"]
+        job_id = None
+        while job_id is None:
+            left = deadline - time.monotonic() if options["timeout"] else SLICE
+            if left <= 0:
+                return {"changed": False, "job": None}
+            job_id = relay.call("worker_take", slice=min(left, SLICE), timeout=SLICE + 60)["job_id"]
+        coordinator = self._connect(options)
+        work = coordinator.queues.work(job_id)
+        job = spool.job(job_id)
+        job.begin(work)
+        try:
+            archives = self._fetch_trees(work, spool, options)
+        except MultideviceError as error:
+            # It would be so for the next worker too.
+            coordinator.report(job_id, "failed", {"text": f"{options['machine'] or platform.node()}: {error}"})
+            raise
+        return {"changed": True, "job": {**work, "archives": archives, "results": str(job.results)}}
+
+    def _fetch_trees(self, work: Result, spool: Spool, options: Result) -> dict[str, str]:
+        if work["exchange"] != options["exchange"]:
+            raise CoordinationError(
+                f"the job was submitted with its files in {work['exchange']}, and this worker exchanges files through "
+                f"{options['exchange']}: set multidevice_exchange to the same for both"
+            )
+        where = exchange.open_exchange(work["exchange"], RedisSettings.from_options(options))
+        archives = {}
+        for root, checksum in work["trees"].items():
+            with spool.place_for_tree(checksum) as (path, partial):
+                if partial is not None and not where.get(exchange.tree_name(checksum), partial):
+                    raise CoordinationError(
+                        f"the scripts of {root} are not in the exchange any more; submit the job again"
+                    )
+            archives[root] = str(path)
+        return archives
+
+    def _done(self, options: Result) -> Result:
+        job = Spool(options["spool"] or _usual_spool()).job(options["job_id"])
+        if not job.folder.is_dir():
+            return {"changed": False, "notes": []}
+        done = relay.call("worker_done", job_id=job.job_id, limit=_limit(job), timeout=HAND_IN_TIMEOUT)
+        result: Result = {"changed": True, "notes": done["notes"]}
+        if done["notes"]:
+            result["warnings"] = done["notes"]
+        return result
+
+    def _delegate(self, options: Result, variables: Result) -> Result:
+        return _nowhere_else(lambda: None, options, self._task.check_mode)
+
+
+LOCK_PATIENCE = 120.0
+
+
+def _limit(job: JobSpool) -> int:
+    return int(job.work["settings"]["results_limit"])
+
+
+def _usual_spool() -> str:
+    if os.getuid() == 0:
+        return "/var/lib/multidevice"
+    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "multidevice")

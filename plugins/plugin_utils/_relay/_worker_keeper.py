@@ -1,0 +1,154 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import SIGNS_PER_LEASE, Worker
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message
+from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
+
+LOG = logging.getLogger("multidevice.relay")
+# What a worker that is cut off from Redis keeps of its lease as a reserve for ending itself.
+RESERVE = 0.1
+LOCK_TIMEOUT = 90.0
+
+
+class WorkerKeeper:
+    """Keeps the worker that an ansible-playbook is: its lease, and what it holds, until it is handed in or given back.
+
+    A worker that cannot renew its lease ends itself before Redis gives its node job to another one.
+    """
+
+    def __init__(self, worker: Worker, spool: Spool, redis: Message, controller: int) -> None:
+        self.worker = worker
+        self.spool = spool
+        self.job_id: str | None = None
+        self._settings = RedisSettings.from_options(redis)
+        self._coordinator = Coordinator.connect(self._settings)
+        self._controller = controller
+        self._position = "0-0"
+        self._here = False
+        self._done = False
+        self._lost: str | None = None
+        self._renewals: asyncio.Task[None] | None = None
+
+    async def take_lock(self) -> None:
+        """Be the only worker that uses this spool. One before it may still be cleaning up.
+
+        :raises NodeError: another one goes on using it.
+        """
+        deadline = asyncio.get_running_loop().time() + LOCK_TIMEOUT
+        while not self.spool.lock():
+            if asyncio.get_running_loop().time() > deadline:
+                raise NodeError(
+                    f"another worker uses {self.spool.folder}; a second worker on this computer needs a spool of its own"
+                )
+            await asyncio.sleep(0.2)
+
+    async def take(self, seconds: float) -> str | None:
+        """Wait for a node job, at most so many seconds."""
+        if not self._here:
+            sent = _now()
+            self.job_id, self._position = await asyncio.to_thread(self._coordinator.queues.come, self.worker)
+            self._here = True
+            self._renewals = asyncio.create_task(self._renew(sent))
+        if self.job_id is None and self._lost is None:
+            wait = self._coordinator.queues.wait
+            self.job_id = await asyncio.to_thread(wait, self.worker, self._position, seconds)
+        if self._lost is not None:
+            raise NodeError(self._lost)
+        return self.job_id
+
+    async def hand_in(self, job: JobSpool, *, limit: int) -> list[str]:
+        """Put a node job's results where its submitter finds them, and have it be over.
+
+        :returns: what was cut or left out, in sentences.
+        :raises MultideviceError: it cannot be done now; the results stay in the spool.
+        """
+        notes = await asyncio.to_thread(self._hand_in, job, limit)
+        if job.job_id == self.job_id:
+            self.job_id, self._done = None, True
+        return notes
+
+    async def end(self) -> None:
+        """The ansible-playbook has ended, and the machine is clean: hand in or give back what it held, and say goodbye."""
+        if self._renewals is not None:
+            self._renewals.cancel()
+        try:
+            if self.job_id is not None and await asyncio.to_thread(self._was_begun, self.job_id):
+                job = self.spool.job(self.job_id)
+                await self.hand_in(job, limit=job.work["settings"]["results_limit"])
+                self._done = False
+            elif self.job_id is not None:
+                self.spool.job(self.job_id).remove()
+            if self._here and not self._done:
+                await asyncio.to_thread(self._coordinator.queues.leave, self.worker.machine, self.worker.token)
+        except (MultideviceError, OSError, LookupError) as error:
+            LOG.error("%s: the next worker on this machine has to go on: %s", self.worker.machine, error)
+        self._coordinator.close()
+        self.spool.unlock()
+
+    def _was_begun(self, job_id: str) -> bool:
+        run = self._coordinator.info(cluster_of(job_id))
+        return run["result"] is not None or run["barriers"]["start"]["released"] is not None
+
+    def _hand_in(self, job: JobSpool, limit: int) -> list[str]:
+        exchange = open_exchange(job.work["exchange"], self._settings)
+        notes: list[str] = []
+        with job.packed(limit, notes) as archive:
+            if archive is not None:
+                exchange.put(job.archive_name, archive, keep_seconds=job.work["settings"]["retention"])
+        if notes:
+            self._coordinator.event(cluster_of(job.job_id), job.work["node"], "collected", {"notes": notes})
+        self._coordinator.queues.done(self.worker.machine, self.worker.token, job.job_id)
+        job.remove()
+        return notes
+
+    async def _renew(self, heard: float) -> None:
+        pause = self.worker.lease / SIGNS_PER_LEASE
+        while True:
+            await asyncio.sleep(pause)
+            sent = _now()
+            renewal = asyncio.create_task(asyncio.to_thread(self._coordinator.queues.renew, self.worker))
+            while not renewal.done():
+                await asyncio.wait([renewal], timeout=0.2)
+                if _now() - heard > (1 - RESERVE) * self.worker.lease:
+                    self._end_myself(f"Redis could not be reached for {_now() - heard:.0f} s")
+                    return
+            try:
+                renewal.result()
+                heard = sent
+            except MultideviceError as error:
+                self._end_myself(str(error))
+                return
+
+    def _end_myself(self, why: str) -> None:
+        LOG.error("%s: %s", self.worker.machine, why)
+        self._lost = why
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._controller, signal.SIGTERM)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def new_keeper(request: Message, controller: int) -> WorkerKeeper:
+    """From what the task asks for: ``worker``, ``spool`` and ``redis``."""
+    worker = Worker(**t.cast("dict[str, t.Any]", request["worker"]))
+    return WorkerKeeper(worker, Spool(request["spool"]), request["redis"], controller)

@@ -1,0 +1,169 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Workers on the machines of a virtual lab: each a shell that starts worker.yml again and again, as systemd would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+
+from coordination.redis_server import RedisServer
+from end_to_end.plays import PROGRAM, REPOSITORY, Play, wait_until
+from end_to_end.sites import Site
+
+# A machine's own.
+HOME = "/root/worker"
+FOREVER = 'while test ! -e "$HOME/stop"; do "$0" "$@" || sleep 0.5; done'
+KILL = """
+import os, signal, sys
+for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+    try:
+        command = open(f"/proc/{pid}/cmdline").read().split("\\0")
+    except OSError:
+        continue
+    if any(word in " ".join(command) for word in sys.argv[1:]) and pid != os.getpid():
+        os.kill(pid, signal.SIGKILL)
+        print(pid)
+"""
+
+
+@dataclass
+class WorkerProcess:
+    """The worker of one machine."""
+
+    lab_workers: LabWorkers
+    machine: str
+    queue: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def kill(self, *, relay: bool = False) -> None:
+        """End its ansible-playbook, or that and its relay, without a chance to say a word. It is started again, as systemd would."""
+        names = ["playbooks/worker.yml", *(["_relay/_server.py"] if relay else [])]
+        python = self.lab_workers.site.lab.state.settings.python
+        done = self.lab_workers.site.lab.exec(self.machine, [python, "-c", KILL, *names])
+        assert done.stdout, f"no worker runs on {self.machine}:\n{self.output}"
+
+    def stop(self) -> None:
+        """No further node job; the shell and what it has started end."""
+        self.lab_workers.site.lab.exec(self.machine, ["touch", f"{HOME}/stop"], check=False)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+
+
+@dataclass
+class LabWorkers:
+    """A virtual lab, a Redis that all of its machines reach, and workers."""
+
+    site: Site
+    server: RedisServer
+    url: str
+    workers: dict[str, WorkerProcess] = field(default_factory=dict)
+
+    @property
+    def coordinator(self) -> Coordinator:
+        return Coordinator.connect(RedisSettings(url=self.server.url))
+
+    def start(self, machine: str, queue: str | None = None, **variables: t.Any) -> WorkerProcess:
+        """Start the worker of a machine; without a queue, of the queue of its name."""
+        queue = queue or machine
+        extra = {"queue": queue, "multidevice_machine": machine, **variables}
+        environment = {
+            "HOME": HOME,
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "MULTIDEVICE_REDIS_URL": self.url,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "False",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
+            "ANSIBLE_CONFIG": str(REPOSITORY / "playbooks" / "ansible.cfg"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = [str(PROGRAM), str(REPOSITORY / "playbooks" / "worker.yml"), "-e", json.dumps(extra)]
+        shell = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        line = f"mkdir -p {HOME} && rm -f {HOME}/stop && exec env -i {shell} sh -c {shlex.quote(FOREVER)} {shlex.join(command)}"
+        log = self.site.folder / f"worker-{machine}"
+        with open(log, "ab") as output:
+            process = subprocess.Popen(
+                self.site.lab.state.machine_command(machine, ["sh", "-c", line], stream=True),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.workers[machine] = WorkerProcess(self, machine, queue, process, log)
+        return self.workers[machine]
+
+    def wait_until_idle(self, *machines: str, seconds: float = 40) -> None:
+        """Until the workers of these machines, or all that were started, wait for node jobs."""
+        wanted = set(machines or self.workers)
+        coordinator = self.coordinator
+
+        def all_idle() -> bool:
+            idle = {worker["machine"] for worker in coordinator.queues.workers() if worker["job_id"] is None}
+            return wanted <= idle and wanted <= set(self.on_duty())
+
+        try:
+            wait_until(f"idle workers on {', '.join(sorted(wanted))}", all_idle, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.outputs()}") from None
+
+    def on_duty(self) -> list[str]:
+        """The machines whose workers wait for a node job."""
+        client = self.server.client()
+        names = [key for queue in client.smembers("sched/queues") for key in [f"sched/queue/{queue}/workers"]]
+        return [machine for name in names for machine, since in client.zrange(name, 0, -1, withscores=True) if since]
+
+    def outputs(self) -> str:
+        return "\n".join(f"--- {name}\n{worker.output[-3000:]}" for name, worker in self.workers.items())
+
+    def submit(self, job: Path | str, *, wait: bool = True, **variables: t.Any) -> Play:
+        """Type the command that puts a job into queues."""
+        play = Play(
+            self.site.folder,
+            "submit.yml",
+            cwd=REPOSITORY / "playbooks",
+            variables={"job": str(job), "wait": wait, **variables},
+            MULTIDEVICE_REDIS_URL=self.server.url,
+        )
+        self.site.plays.append(play)
+        return play
+
+    def command(self, playbook: str, **variables: t.Any) -> Play:
+        """Type another command of an operator, and wait for its end."""
+        play = Play(
+            self.site.folder,
+            playbook,
+            cwd=REPOSITORY / "playbooks",
+            variables=variables,
+            MULTIDEVICE_REDIS_URL=self.server.url,
+        )
+        self.site.plays.append(play)
+        play.wait(90)
+        return play
+
+    def end(self) -> None:
+        """No worker stays."""
+        for worker in self.workers.values():
+            worker.stop()
+        for worker in self.workers.values():
+            try:
+                worker.process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(worker.process.pid, signal.SIGKILL)
+                worker.process.wait(10)
