@@ -309,6 +309,10 @@ class Coordinator:
             raise self._unknown_job(job_id)
         return json.loads(text)
 
+    def knows(self, cluster_id: str) -> bool:
+        """Whether Redis holds a run."""
+        return bool(self._client.call(lambda r: r.exists(self._key(cluster_id))))
+
     def info(self, cluster_id: str) -> dict[str, t.Any]:
         """All that is known of a run: phase, nodes, barriers, who is missing."""
         run, nodes = self._overview(cluster_id)

@@ -51,15 +51,16 @@ class Queues:
 
     # A worker's own steps
 
-    def come(self, worker: Worker) -> tuple[str | None, str]:
-        """A worker is there and wants a node job.
+    def come(self, worker: Worker, *, idle: bool = True) -> tuple[str | None, str]:
+        """A worker is there, and wants a node job unless it says otherwise. What one before it on this machine has held
+        is given back, or its run is aborted.
 
         :returns: the node job that it has been given already, and the position after which to wait for one.
         :raises CoordinationError: another machine's worker goes by this name.
         """
         import redis
 
-        arguments = (worker.machine, worker.queue, worker.token, worker.host, int(worker.lease * 1000))
+        arguments = (worker.machine, worker.queue, worker.token, worker.host, int(worker.lease * 1000), int(idle))
         try:
             job_id, position = self._run(scheduler.WORKER_COMES, *arguments)
         except redis.exceptions.ResponseError as error:
@@ -139,7 +140,9 @@ class Queues:
         return found
 
     def workers(self) -> list[dict[str, t.Any]]:
-        """All workers: machine, queue, host, since when, when last heard from, and the node job that they hold."""
+        """All workers: machine, queue, host, since when, when last heard from, the node job that they hold, and the one
+        whose results a worker before them has left on the machine.
+        """
         leases = self._client.call(
             lambda r: t.cast(list, r.zrange(f"{self._prefix}worker_leases", 0, -1, withscores=True))
         )
@@ -162,6 +165,7 @@ class Queues:
                         "seen": int(fields["seen"]) / 1000,
                         "lease": lease / 1000,
                         "job_id": fields.get("job"),
+                        "left_job_id": fields.get("left"),
                         "job_since": int(fields["given"]) / 1000 if fields.get("job") else None,
                     }
                 )

@@ -137,8 +137,18 @@ local function let_go(machine)
   free(id, machine)
 end
 
--- The worker of a machine does not go on with what it holds.
-local function drop_job(machine, why)
+-- What a worker before this one has left on the machine is not handed in any more.
+local function forget_left(machine, why)
+  local id, job = unpack(redis.call('HMGET', worker(machine), 'left_run', 'left'))
+  if not id then return end
+  redis.call('HDEL', worker(machine), 'left_run', 'left')
+  turn_to(id)
+  if get('cluster_id') then end_job(job, 'worker_lost', why) end
+end
+
+-- The worker of a machine does not go on with what it holds. With `later`, results may still be handed in; tells of what.
+local function drop_job(machine, why, later)
+  local left
   local id, job = unpack(redis.call('HMGET', worker(machine), 'run', 'job'))
   if id then turn_to(id) end
   local text = id and redis.call('HGET', run .. '/taken', job)
@@ -146,15 +156,17 @@ local function drop_job(machine, why)
     local node = identify(job).node
     abort_run(cjson.encode({kind = 'lost', node = node, text = node .. ': ' .. why}))
     set_state(identify(job), 'abort', get('reason'))
-    end_job(job, 'worker_lost', why)
+    if later then left = {id, job} else end_job(job, 'worker_lost', why) end
   elseif text then
     local queue, entry = split_entry(text)
     give_back(job, queue, entry, why)
   end
   let_go(machine)
+  return left
 end
 
 local function forget_worker(machine)
+  forget_left(machine, 'its worker is gone')
   local queue = redis.call('HGET', worker(machine), 'queue')
   redis.call('DEL', worker(machine))
   redis.call('ZREM', worker_leases, machine)
@@ -413,26 +425,29 @@ return registered
 """,
 )
 
-# machine, queue, token, where it runs, lease in ms, whether it may take over what another has held there
+# machine, queue, token, where it runs, lease in ms, whether it wants a node job. One that comes from the same place takes
+# over: what the one before it has held is given back or aborted.
 WORKER_COMES = _script(
     "worker_comes",
     """
-local machine, queue, token, host, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local machine, queue, token, host, lease, idle = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 forget_the_dead()
+local left
 local known = redis.call('HMGET', worker(machine), 'token', 'host', 'since')
 if known[1] and known[1] ~= token then
   if known[2] ~= host then return redis.error_reply('OCCUPIED ' .. known[2]) end
-  drop_job(machine, 'the worker on ' .. machine .. ' was ended from outside')
+  left = drop_job(machine, 'the worker on ' .. machine .. ' was ended from outside', true)
   forget_worker(machine)
   known = {}
 end
 if not known[1] then
   redis.call('HSET', worker(machine), 'queue', queue, 'token', token, 'host', host, 'since', now, 'seen', now)
+  if left then redis.call('HSET', worker(machine), 'left_run', left[1], 'left', left[2]) end
 end
 redis.call('SADD', queues, queue)
 redis.call('ZADD', worker_leases, now + lease, machine)
 local job = redis.call('HGET', worker(machine), 'job')
-if not job then redis.call('ZADD', workers_of(queue), now, machine) end
+if not job then redis.call('ZADD', workers_of(queue), idle and now or 0, machine) end
 schedule()
 local calls = redis.call('XREVRANGE', worker(machine) .. '/calls', '+', '-', 'COUNT', 1)
 return {redis.call('HGET', worker(machine), 'job') or '', calls[1] and calls[1][1] or '0-0'}
@@ -471,6 +486,7 @@ if get('cluster_id') then
 end
 local known = redis.call('HMGET', worker(machine), 'token', 'job')
 if known[1] == token and known[2] == job then let_go(machine) end
+if redis.call('HGET', worker(machine), 'left') == job then redis.call('HDEL', worker(machine), 'left_run', 'left') end
 forget_the_dead()
 schedule()
 return ended and 1 or 0

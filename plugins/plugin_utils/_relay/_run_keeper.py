@@ -102,9 +102,9 @@ class RunKeeper:
         read = functools.partial(self.coordinator.receive, self.cluster_id, KEYS, slice_seconds=0)
         return [message["value"] for message in (await self._call(read)).messages]
 
-    async def abort(self, text: str) -> None:
+    async def abort(self, text: str, node: str | None = None) -> None:
         """Abort the run for a reason that lies in the controller, of whose nodes none is left to report it itself."""
-        reason = {"node": None, "script": None, "exit_code": None, "text": text}
+        reason = {"node": node, "script": None, "exit_code": None, "text": text}
         with contextlib.suppress(CoordinationError):
             await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
             for link in list(self.links.values()):

@@ -67,9 +67,12 @@ class Relay:
             await self._end()
 
     async def _end(self) -> None:
-        # What a worker gives up before its run has begun, another one can take; it says so itself, when all is clean.
-        begun = [keeper for keeper in self.keepers.values() if self.worker is None or keeper.has_begun]
-        await asyncio.gather(*(keeper.abort(ENDED) for keeper in begun))
+        if self.worker is None:
+            await asyncio.gather(*(keeper.abort(ENDED) for keeper in self.keepers.values()))
+        else:
+            # What it gives up before its run has begun, another worker can take; it is given back when all is clean.
+            begun = [keeper for keeper in self.keepers.values() if keeper.has_begun]
+            await asyncio.gather(*(keeper.abort(self.worker.farewell, self.worker.node) for keeper in begun))
         left = list(self.links.values())
         for outcome in await asyncio.gather(*(self._end_part(link) for link in left), return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -243,7 +246,7 @@ class Relay:
         """Be a worker; tells which node jobs one before it has left on this machine."""
         if self.worker is None:
             keeper = new_keeper(request, self.controller)
-            await keeper.take_lock()
+            await keeper.begin()
             self.worker = keeper
         return {"left": [job.job_id for job in self.worker.spool.left()]}
 

@@ -42,16 +42,26 @@ class WorkerKeeper:
         self._coordinator = Coordinator.connect(self._settings)
         self._controller = controller
         self._position = "0-0"
-        self._here = False
+        self._wants_job = False
         self._done = False
         self._lost: str | None = None
         self._renewals: asyncio.Task[None] | None = None
 
-    async def take_lock(self) -> None:
-        """Be the only worker that uses this spool. One before it may still be cleaning up.
+    async def begin(self) -> None:
+        """Be the worker of this machine, as soon as one before it has cleaned up.
 
-        :raises NodeError: another one goes on using it.
+        :raises MultideviceError: another one goes on using the spool, or Redis does not answer or does not let it be one.
         """
+        await self._take_lock()
+        try:
+            sent = _now()
+            await asyncio.to_thread(self._coordinator.queues.come, self.worker, idle=False)
+        except MultideviceError:
+            self.spool.unlock()
+            raise
+        self._renewals = asyncio.create_task(self._renew(sent))
+
+    async def _take_lock(self) -> None:
         deadline = asyncio.get_running_loop().time() + LOCK_TIMEOUT
         while not self.spool.lock():
             if asyncio.get_running_loop().time() > deadline:
@@ -62,11 +72,9 @@ class WorkerKeeper:
 
     async def take(self, seconds: float) -> str | None:
         """Wait for a node job, at most so many seconds."""
-        if not self._here:
-            sent = _now()
+        if not self._wants_job:
+            self._wants_job = True
             self.job_id, self._position = await asyncio.to_thread(self._coordinator.queues.come, self.worker)
-            self._here = True
-            self._renewals = asyncio.create_task(self._renew(sent))
         if self.job_id is None and self._lost is None:
             wait = self._coordinator.queues.wait
             self.job_id = await asyncio.to_thread(wait, self.worker, self._position, seconds)
@@ -80,10 +88,24 @@ class WorkerKeeper:
         :returns: what was cut or left out, in sentences.
         :raises MultideviceError: it cannot be done now; the results stay in the spool.
         """
+        if job.job_id != self.job_id and not await asyncio.to_thread(self._was_begun, job.job_id):
+            job.remove()
+            return []
         notes = await asyncio.to_thread(self._hand_in, job, limit)
         if job.job_id == self.job_id:
             self.job_id, self._done = None, True
         return notes
+
+    @property
+    def node(self) -> str | None:
+        """The node whose job it holds."""
+        return str(self.spool.job(self.job_id).work["node"]) if self.job_id else None
+
+    @property
+    def farewell(self) -> str:
+        """Why the run of its node job cannot go on."""
+        why = self._lost or "its ansible-playbook ended before the run did"
+        return f"{self.node}: the worker on {self.worker.machine} is gone: {why}"
 
     async def end(self) -> None:
         """The ansible-playbook has ended, and the machine is clean: hand in or give back what it held, and say goodbye."""
@@ -96,7 +118,7 @@ class WorkerKeeper:
                 self._done = False
             elif self.job_id is not None:
                 self.spool.job(self.job_id).remove()
-            if self._here and not self._done:
+            if not self._done:
                 await asyncio.to_thread(self._coordinator.queues.leave, self.worker.machine, self.worker.token)
         except (MultideviceError, OSError, LookupError) as error:
             LOG.error("%s: the next worker on this machine has to go on: %s", self.worker.machine, error)
@@ -104,6 +126,9 @@ class WorkerKeeper:
         self.spool.unlock()
 
     def _was_begun(self, job_id: str) -> bool:
+        """Whether the run of a node job has passed a barrier; one that was removed meanwhile wants no results."""
+        if not self._coordinator.knows(cluster_of(job_id)):
+            return False
         run = self._coordinator.info(cluster_of(job_id))
         return run["result"] is not None or run["barriers"]["start"]["released"] is not None
 

@@ -71,6 +71,7 @@ class Play:
         self.mark = new_mark()
         self.results = folder / f"results-{self.mark}"
         self.log = folder / f"output-{self.mark}"
+        self.variables = variables
         extra = json.dumps({"multidevice_results_dir": str(self.results), **variables})
         self.started = time.time()
         with open(self.log, "wb") as log:

@@ -25,15 +25,15 @@ from end_to_end.sites import Site
 # A machine's own.
 HOME = "/root/worker"
 FOREVER = 'while test ! -e "$HOME/stop"; do "$0" "$@" || sleep 0.5; done'
-KILL = """
-import os, signal, sys
+SIGNAL = """
+import os, sys
 for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
     try:
         command = open(f"/proc/{pid}/cmdline").read().split("\\0")
     except OSError:
         continue
-    if any(word in " ".join(command) for word in sys.argv[1:]) and pid != os.getpid():
-        os.kill(pid, signal.SIGKILL)
+    if any(word in " ".join(command) for word in sys.argv[2:]) and "-c" not in command:
+        os.kill(pid, int(sys.argv[1]))
         print(pid)
 """
 
@@ -55,15 +55,18 @@ class WorkerProcess:
     def kill(self, *, relay: bool = False) -> None:
         """End its ansible-playbook, or that and its relay, without a chance to say a word. It is started again, as systemd would."""
         names = ["playbooks/worker.yml", *(["_relay/_server.py"] if relay else [])]
-        python = self.lab_workers.site.lab.state.settings.python
-        done = self.lab_workers.site.lab.exec(self.machine, [python, "-c", KILL, *names])
-        assert done.stdout, f"no worker runs on {self.machine}:\n{self.output}"
+        assert self.send(signal.SIGKILL, *names), f"no worker runs on {self.machine}:\n{self.output}"
+
+    def send(self, number: signal.Signals, *names: str) -> bool:
+        """Send a signal to the machine's processes with such a word in their command line; tells whether there were any."""
+        lab = self.lab_workers.site.lab
+        done = lab.exec(self.machine, [lab.state.settings.python, "-c", SIGNAL, str(int(number)), *names], check=False)
+        return bool(done.stdout)
 
     def stop(self) -> None:
         """No further node job; the shell and what it has started end."""
         self.lab_workers.site.lab.exec(self.machine, ["touch", f"{HOME}/stop"], check=False)
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+        self.send(signal.SIGTERM, "playbooks/worker.yml")
 
 
 @dataclass
@@ -85,6 +88,7 @@ class LabWorkers:
         extra = {"queue": queue, "multidevice_machine": machine, **variables}
         environment = {
             "HOME": HOME,
+            "TMPDIR": HOME,
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "MULTIDEVICE_REDIS_URL": self.url,
