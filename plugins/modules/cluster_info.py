@@ -120,6 +120,38 @@ status:
     - "20260131T120000-k3f9.1: jobs/netperf.yaml on two-servers: running for 80 s, has passed start"
     - "    at barrier ready for 42 s: server-1 (server)"
     - "    waiting for: client-1 (client), start for 78 s"
+queues:
+  description: The queues with their node jobs, first come first, and which machine's worker holds each, if any.
+  type: dict
+  returned: when no run is asked for
+  sample:
+    client:
+      - job_id: 20260131T120000-k3f9.1.2
+        cluster_id: 20260131T120000-k3f9.1
+        node: client--1
+        since: 1769860800.1
+        machine: null
+workers:
+  description: The workers, what they hold and when they were last heard from.
+  type: list
+  elements: dict
+  returned: when no run is asked for
+  sample:
+    - machine: host-7
+      queue: client
+      host: host-7:/var/lib/multidevice
+      since: 1769860700.1
+      seen: 1769860790.1
+      lease: 1769860820.1
+      job_id: null
+      job_since: null
+      left_job_id: null
+waiting:
+  description: The runs that wait for machines or workers, in the order in which they will get them.
+  type: list
+  elements: str
+  returned: when no run is asked for
+  sample: ["20260131T120000-k3f9.1"]
 events:
   description: All changes of the run in their order.
   type: list

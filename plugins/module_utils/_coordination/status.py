@@ -34,6 +34,42 @@ def describe(run: t.Mapping[str, t.Any], now: float) -> list[str]:
     return lines
 
 
+def describe_queues(
+    queues: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]], workers: t.Sequence[t.Mapping[str, t.Any]], now: float
+) -> list[str]:
+    """The queues for a person: what waits in each and since when, which workers it has, and what they hold."""
+    lines = []
+    for queue, jobs in queues.items():
+        waiting = [job for job in jobs if job["machine"] is None]
+        mine = [worker for worker in workers if worker["queue"] == queue]
+        lines.append(f"queue {queue}: {_count(len(waiting), 'node job waits', 'node jobs wait')}, {_workers(len(mine))}")
+        for job in waiting[:_NAMES_SHOWN]:
+            lines.append(f"    {job['node']} of run {job['cluster_id']} waits for {duration(now - job['since'])}")
+        if len(waiting) > _NAMES_SHOWN:
+            lines.append(f"    and {len(waiting) - _NAMES_SHOWN} more")
+        for worker in mine:
+            lines.append(f"    worker on {worker['machine']}, {_what_it_does(worker, now)}")
+    return lines
+
+
+def _what_it_does(worker: t.Mapping[str, t.Any], now: float) -> str:
+    if now - worker["seen"] > max(15.0, (worker["lease"] - worker["seen"]) / 2):
+        heard = f", last heard from {duration(now - worker['seen'])} ago"
+    else:
+        heard = ""
+    if worker["job_id"]:
+        return f"busy with {worker['job_id']} for {duration(now - worker['job_since'])}{heard}"
+    return f"free for {duration(now - worker['since'])}{heard}"
+
+
+def _workers(number: int) -> str:
+    return _count(number, "worker", "workers") if number else "no worker"
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
 def duration(seconds: float) -> str:
     whole = max(0, round(seconds))
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
@@ -47,6 +83,8 @@ def _how_far(run: t.Mapping[str, t.Any], now: float) -> str:
         return f"finished {duration(now - run['finished'])} ago"
     if run["result"] == "abort":
         return f"aborted {duration(now - run['finished'])} ago"
+    if not run["started"] and run["mode"] == "queue":
+        return f"in its queues for {duration(now - run['registered'])}, no worker has begun"
     if not run["started"]:
         return f"registered {duration(now - run['registered'])} ago, no node has begun"
     phase = {"registered": "its nodes are getting ready to start"}.get(run["phase"], f"has passed {run['phase']}")

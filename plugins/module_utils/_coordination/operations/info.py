@@ -15,7 +15,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of, roles_ip
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import describe
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import describe, describe_queues
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
 
@@ -52,7 +52,9 @@ def _all_runs(coordinator: Coordinator) -> Result:
         except CoordinationError:
             # Removed since it was listed.
             continue
-    return {"runs": runs, "status": status}
+    queues, workers = coordinator.queues.queues(), coordinator.queues.workers()
+    status += describe_queues(queues, workers, now)
+    return {"runs": runs, "status": status, "queues": queues, "workers": workers, "waiting": coordinator.book.waiting()}
 
 
 INFO = Operation(

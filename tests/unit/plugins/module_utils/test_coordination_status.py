@@ -7,7 +7,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import describe, duration
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import (
+    describe,
+    describe_queues,
+    duration,
+)
 
 NOW = 1000.0
 
@@ -23,6 +27,7 @@ def make_run(**fields: t.Any) -> dict[str, t.Any]:
         "registered": 800.0,
         "started": 900.0,
         "finished": None,
+        "mode": "push",
     }
     return {**run, **fields}
 
@@ -44,6 +49,7 @@ def test_durations(seconds: float, text: str) -> None:
             ["aborted 10 s ago", "    the fan is off (node client-1)"],
         ),
         ({"started": None}, ["registered 3 min ago, no node has begun"]),
+        ({"started": None, "mode": "queue"}, ["in its queues for 3 min, no worker has begun"]),
         ({"phase": "registered"}, ["running for 100 s, its nodes are getting ready to start"]),
         ({}, ["running for 100 s, has passed start"]),
     ],
@@ -80,3 +86,20 @@ def test_who_waits_for_whom_and_since_when() -> None:
     assert lines[2].startswith("    waiting for: client-2 (client), started for 50 s; client-3 (client), registered; ")
     assert lines[2].endswith("; 9 more")
     assert lines[3:] == ["    not heard from in time: client-2"]
+
+
+def test_queues_say_who_waits_and_what_workers_do() -> None:
+    job = {"job_id": "r.1", "cluster_id": "r", "node": "vm--1", "since": 880.0}
+    worker = {"queue": "vm", "since": 400.0, "seen": 995.0, "lease": 1025.0, "job_since": None}
+    workers = [
+        {**worker, "machine": "host-1", "job_id": "r.2", "job_since": 940.0},
+        {**worker, "machine": "host-2", "job_id": None, "seen": 970.0, "lease": 1000.0},
+    ]
+    queues = {"client": [], "vm": [{**job, "machine": None}, {**job, "job_id": "r.2", "machine": "host-1"}]}
+    assert describe_queues(queues, workers, NOW) == [
+        "queue client: 0 node jobs wait, no worker",
+        "queue vm: 1 node job waits, 2 workers",
+        "    vm--1 of run r waits for 2 min",
+        "    worker on host-1, busy with r.2 for 60 s",
+        "    worker on host-2, free for 10 min, last heard from 30 s ago",
+    ]
