@@ -25,6 +25,8 @@ _BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE
 _COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-z]{4}")
 _DURATION = re.compile(r"\d[\d.]*(?:(?: – |–)\d[\d.]*)* s\b")
+# What ip adds to the name of a card of a namespace.
+_VIRTUAL = re.compile(r"(?<=\w)@if\d+")
 _GROUP = re.compile(r"((?:\S+ )?)(\w[\w.-]*(?:, \w[\w.-]*)+): (.*)")
 
 
@@ -67,7 +69,7 @@ def steps(text: str) -> t.Iterator[Step]:
 
 def blotted(output: str) -> collections.Counter[str]:
     """The lines of an output without what differs from run to run: ids, times, numbers, and who came first."""
-    text = _DURATION.sub("# s", _ID.sub("ID", output))
+    text = _VIRTUAL.sub("", _DURATION.sub("# s", _ID.sub("ID", output)))
     lines = [single for line in text.splitlines() for single in _one_by_one(line)]
     plain = (re.sub(r"[ -]+", " ", re.sub(r"\d[\d.:]*", "#", line)).strip() for line in lines)
     return collections.Counter(filter(None, plain))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,8 @@ class Reader:
             text = page.read_text()
             for step, output in sorted(self.printed, key=lambda item: item[0].span, reverse=True):
                 start, end = step.span
-                text = text[:start] + output.rstrip() + "\n" + text[end:]
+                lines = (re.sub(r"(?<=\w)@if\d+|\s+$", "", line) for line in output.rstrip().splitlines())
+                text = text[:start] + "".join(f"{line}\n" for line in lines) + text[end:]
             page.write_text(text)
             return
         for step, output in self.printed:
