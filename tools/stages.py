@@ -140,7 +140,7 @@ def docs(run: Run) -> Count:
 
 
 def reference(run: Run) -> Count:
-    return run.check(environments.checkers(), ["python", "tools/reference.py", "--check"], run.tree())
+    return run.check(environments.checkers(), ["python", "tools/reference.py", "--check"], REPOSITORY)
 
 
 def build(run: Run) -> Count:

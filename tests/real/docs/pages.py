@@ -44,7 +44,7 @@ class Command:
     """Where in the page the shown output is."""
 
 
-Step = t.Union[File, Command]
+Step = File | Command
 
 
 def sections(page: str) -> dict[str, str]:

@@ -44,7 +44,9 @@ class Terminal:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while mark not in text or not text.endswith("\n"):
-                assert selector.select(deadline - time.monotonic()), f"{command} has not ended after {seconds:g} s:\n{text}"
+                assert selector.select(deadline - time.monotonic()), (
+                    f"{command} has not ended after {seconds:g} s:\n{text}"
+                )
                 data = os.read(self._process.stdout.fileno(), 65536)
                 assert data, f"{command} has ended the terminal:\n{text}"
                 text += data.decode(errors="replace")
