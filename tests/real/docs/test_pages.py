@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
 
-from docs.pages import DOCS, REPOSITORY
+from docs.pages import DOCS, REPOSITORY, File, steps
 
 PAGES = sorted([*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("roles/*/README.md")])
 # A shorter fixed text could be found by chance.
@@ -47,6 +49,22 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not wrong
 
 
+def test_every_page_is_in_the_index() -> None:
+    listed = {(DOCS / link.partition("#")[0]).resolve() for link in _LINK.findall((DOCS / "README.md").read_text())}
+    generated = set((DOCS / "reference").glob("*.md")) - {DOCS / "reference" / "README.md"}
+    assert set(DOCS.rglob("*.md")) - generated - listed == {DOCS / "README.md"}
+
+
+def test_the_protocol_is_the_same_in_both_languages() -> None:
+    """As many headings, rows, steps of the diagrams and links, and the same names of keys, states and variables."""
+    pages = [(DOCS / name).read_text() for name in ("protocol.md", "protocol.zh.md")]
+    for pattern in (r"^#+ ", r"^\|", r"^- ", r"^    \w.*$", r"^```mermaid$"):
+        first, second = (len(re.findall(pattern, page, re.MULTILINE)) for page in pages)
+        assert first == second, pattern
+    names = [set(re.findall(r"`((?:sched/|multidevice_|wait_)[^`]*)`", page)) for page in pages]
+    assert names[0] == names[1]
+
+
 def test_all_variables_of_the_playbooks_are_described() -> None:
     page = (DOCS / "reference" / "variables.md").read_text()
     described = set(re.findall(r"`(multidevice_[a-z_]+)`", page))
@@ -59,6 +77,43 @@ def test_all_variables_of_the_playbooks_are_described() -> None:
     made |= {"multidevice_node_job", "multidevice_node_jobs", "multidevice_nodes"}
     assert described - used == set()
     assert used - made - described == set()
+
+
+def jobs() -> list[t.Any]:
+    """The job files on the pages of how-to guides, with the files that the same page writes."""
+    found = []
+    for page in sorted((DOCS / "how-to").glob("*.md")):
+        text = page.read_text()
+        for job in re.findall(r"^```yaml\n(cluster: .*?)^```$", text, re.MULTILINE | re.DOTALL):
+            found.append(pytest.param(job, [step for step in steps(text) if isinstance(step, File)], id=page.stem))
+    return found
+
+
+@pytest.mark.parametrize(("job", "files"), jobs())
+def test_jobs_are_read_as_they_are_meant(tmp_path: Path, job: str, files: list[File]) -> None:
+    """Each key in the block of a role is a script: one that the page writes, or one that a reader would have."""
+    blocks = {key.split()[2]: list(value) for key, value in yaml.safe_load(job).items() if key.startswith("if role ")}
+    texts = {Path(file.path): file.text for file in files}
+    there = {path.name for path in texts}
+    for role, names in blocks.items():
+        folder = "daemon" if role == "server" else "tests"
+        texts |= {Path(folder, name): "#!/bin/sh\n" for name in names if name not in there}
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+        (tmp_path / path).chmod(0o755)
+    (tmp_path / "pair").write_text(json.dumps({name: {"roles": [name]} for name in blocks}))
+    (tmp_path / "job.yaml").write_text(job)
+    plan = plan_submission(str(tmp_path / "job.yaml"), submission_id="s")
+    assert plan["warnings"] == []
+    planned = {script["name"] for run in plan["runs"] for node in run["nodes"] for script in node["scripts"]}
+    assert planned == {name for names in blocks.values() for name in names}
+    (declared,) = re.findall(r"These are (\w+) runs", job_page(job)) or ["one"]
+    assert len(plan["runs"]) == {"one": 1, "six": 6}[declared]
+
+
+def job_page(job: str) -> str:
+    return next(text for text in (page.read_text() for page in DOCS.glob("how-to/*.md")) if job in text)
 
 
 @functools.cache
