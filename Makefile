@@ -8,13 +8,14 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOB ?=
 STAGES ?=
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format reference bench clean
 
 help:
 	@echo "make demo    run the example job in a virtual lab (JOB=path: another job)"
 	@echo "make test    all checks and tests (STAGES=\"units real\": only these)"
 	@echo "make lint    only the checks of formatting, types, documentation and licences"
 	@echo "make format  put the code into the form that the checks want"
+	@echo "make reference  write docs/reference/ from the documentation in the code"
 	@echo "make bench   the benchmarks; writes benchmarks/results.json"
 	@echo "make clean   remove the environments and everything else that was made here"
 
@@ -31,6 +32,9 @@ format: .python
 	@bin=$$($(PYTHON) tools/environments.py checkers) || exit 1; \
 	"$$bin/ruff" check --quiet --fix --unsafe-fixes --select=UP006,UP007,UP035,UP045 . ; \
 	"$$bin/ruff" check --quiet --fix . ; "$$bin/ruff" format .
+
+reference: .python
+	@bin=$$($(PYTHON) tools/environments.py checkers) && "$$bin/python" tools/reference.py
 
 bench: .python
 	@bin=$$($(PYTHON) tools/environments.py controller) && PATH="$$bin:$$PATH" "$$bin/python" benchmarks/run.py

@@ -53,6 +53,7 @@ def all_stages() -> list[Stage]:
         Stage("reuse", "lint", reuse),
         Stage("changelog", "lint", changelog),
         Stage("docs", "lint", docs),
+        Stage("reference", "lint", reference),
         Stage("build", "build", build),
     ]
     for core in sorted(environments.CORES, reverse=True):
@@ -136,6 +137,10 @@ def docs(run: Run) -> Count:
         tree,
         ANSIBLE_COLLECTIONS_PATH=str(run.folder),
     )
+
+
+def reference(run: Run) -> Count:
+    return run.check(environments.checkers(), ["python", "tools/reference.py", "--check"], REPOSITORY)
 
 
 def build(run: Run) -> Count:

@@ -106,6 +106,10 @@ class Names:
             self._near[key, cutoff] = did_you_mean(key, self._library.names | set(self._inline), cutoff)
         return self._near[key, cutoff]
 
+    def not_executable(self, key: str) -> str | None:
+        """The file that the key would name as a script if it could be executed."""
+        return self._library.not_executable(key)
+
     def scripts_of(self, key: str) -> tuple[str, list[Script]]:
         """The name that results of the key are kept under, and the script that it names: none, one, or its parts."""
         prefix, dot, name = key.partition(".")

@@ -200,11 +200,13 @@ class _Walk:
         if key in _DESCRIPTIONS or key in self._names.options or key.startswith(":#"):
             return
         looks_like_one = value is None or isinstance(value, Block) or not is_shell_name(key)
-        near = self._names.near(key, 0.6 if looks_like_one else 0.85)
-        if not (looks_like_one or near):
+        plain = self._names.not_executable(key)
+        near = "" if plain else self._names.near(key, 0.6 if looks_like_one else 0.85)
+        if not (looks_like_one or near or plain):
             return
         fate = "exported as a variable" if is_shell_name(key) else "left out, as no variable can have that name either"
-        self._warn(f"{place}: {shorten(key)}: no script of that name under {self._searched}; {fate}.{near}")
+        why = f"{plain} is not executable" if plain else f"no script of that name under {self._searched}"
+        self._warn(f"{place}: {shorten(key)}: {why}; {fate}.{near}")
 
     def _call(
         self,

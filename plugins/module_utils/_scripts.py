@@ -48,6 +48,7 @@ class ScriptTree:
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(root)
         self._scripts: dict[str, list[Script]] | None = None
+        self._not_executable: dict[str, str] = {}
 
     @property
     def scripts(self) -> dict[str, list[Script]]:
@@ -60,18 +61,26 @@ class ScriptTree:
                 ) from exc
         return self._scripts
 
+    def not_executable(self, name: str) -> str | None:
+        """The file that would be the script of that name if it could be executed."""
+        return None if name in self.scripts else self._not_executable.get(name)
+
     def _index(self) -> dict[str, list[Script]]:
         found: dict[str, list[Script]] = {}
         for folder, kind in KIND_OF_FOLDER.items():
-            for path in self._executables(os.path.join(self.root, folder)):
+            for path in self._files(os.path.join(self.root, folder)):
                 name = os.path.basename(path)
-                if name not in found and _SCRIPT_NAME.fullmatch(name) and not _NOT_A_SCRIPT.fullmatch(name):
+                if not _SCRIPT_NAME.fullmatch(name) or _NOT_A_SCRIPT.fullmatch(name):
+                    continue
+                if not os.access(path, os.X_OK):
+                    self._not_executable.setdefault(name, path)
+                elif name not in found:
                     found[name] = [self._script(name, kind, path)]
         for name, parts in self._programs():
             found[name] = parts
         return found
 
-    def _executables(self, folder: str) -> t.Iterator[str]:
+    def _files(self, folder: str) -> t.Iterator[str]:
         budget = _MAX_ENTRIES
         for parent, folders, files in os.walk(folder):
             budget -= len(files) + len(folders)
@@ -80,7 +89,7 @@ class ScriptTree:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 path = os.path.join(parent, name)
-                if os.path.isfile(path) and os.access(path, os.X_OK):
+                if os.path.isfile(path):
                     yield path
 
     def _programs(self) -> t.Iterator[tuple[str, list[Script]]]:
@@ -91,8 +100,12 @@ class ScriptTree:
             parts: dict[str, Script] = {}
             for part, kind in _PROGRAM_PARTS.items():
                 path = os.path.join(folder, name, part)
-                if kind not in parts and os.path.isfile(path) and os.access(path, os.X_OK):
+                if kind in parts or not os.path.isfile(path):
+                    continue
+                if os.access(path, os.X_OK):
                     parts[kind] = self._script(name, kind, path)
+                else:
+                    self._not_executable.setdefault(name, path)
             if parts:
                 yield name, list(parts.values())
 
@@ -104,10 +117,11 @@ class Library:
     """All script trees in the order in which they are searched: the job's own folder, then the others."""
 
     def __init__(self, job_folder: str, script_paths: t.Sequence[str]) -> None:
-        trees = [ScriptTree(root) for root in dict.fromkeys(map(os.path.realpath, (job_folder, *script_paths)))]
+        roots = dict.fromkeys(map(os.path.realpath, (job_folder, *script_paths)))
+        self._all_trees = [ScriptTree(root) for root in roots]
         self._job_folder = os.path.realpath(job_folder)
-        self._trees = [tree for tree in trees if tree.scripts]
-        self.searched = list(dict.fromkeys(tree.root for tree in trees))
+        self._trees = [tree for tree in self._all_trees if tree.scripts]
+        self.searched = list(roots)
         self._options: dict[tuple[str | None, str | None], frozenset[str]] = {}
 
     @property
@@ -130,6 +144,10 @@ class Library:
             if name in tree.scripts:
                 return tree.scripts[name]
         return []
+
+    def not_executable(self, name: str) -> str | None:
+        """The first file that would be the script of that name if it could be executed."""
+        return next(filter(None, (tree.not_executable(name) for tree in self._all_trees)), None)
 
     def options(self, script: Script) -> frozenset[str]:
         """The options that a script declares in its header."""

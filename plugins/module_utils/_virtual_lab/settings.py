@@ -197,6 +197,8 @@ def inventory_file(settings: LabSettings, *, state_file: str, ssh_variables: t.M
         f"# The virtual lab {settings.name}. Written by lab_up; changes are lost.",
         "---",
         "all:",
+        "  vars:",
+        f"    multidevice_cluster_paths: {_flow([settings.directory])}",
         "  children:",
         "    virtual_lab:",
         "      vars:",

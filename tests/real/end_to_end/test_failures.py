@@ -110,6 +110,7 @@ def test_a_machine_that_cannot_be_reached(site: Site) -> None:
     assert run["reason"]["node"] == "client-2"
     check_abort(site, play, run["reason"]["text"], node="client-2", lost=["client-2"])
     assert "client-2 cannot be reached" in run["reason"]["text"]
+    assert "nothing is prepared" not in play.output
     assert not scripts_of(run)
 
 

@@ -83,14 +83,14 @@ def test_parts_of_a_program_run_each_in_its_turn(lab: JobLab) -> None:
     assert all(script["env"] == {"size": "1"} for script in node["scripts"])
 
 
-def test_a_file_that_is_not_executable_is_no_script(lab: JobLab) -> None:
-    lab.write("tree/tests/foo", "#!/bin/sh\n")
+@pytest.mark.parametrize("path", ["tests/foo", "tests/deeper/foo", "programs/foo/run"])
+def test_a_file_that_is_not_executable_is_no_script(lab: JobLab, path: str) -> None:
+    lab.write(f"tree/{path}", "#!/bin/sh\n")
     plan = lab.plan(job("if role server:\n  foo:\nif role client:\n"))
     assert plan["runs"][0]["nodes"][0]["scripts"] == []
     (warning,) = plan["warnings"]
     assert warning == (
-        f"{lab.folder}/jobs/job.yaml, line 3: foo: no script of that name under {lab.folder}/jobs or {lab.tree}; "
-        "exported as a variable."
+        f"{lab.folder}/jobs/job.yaml, line 3: foo: {lab.tree}/{path} is not executable; exported as a variable."
     )
 
 

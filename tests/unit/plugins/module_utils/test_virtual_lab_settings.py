@@ -145,7 +145,9 @@ def test_inventory_file(ssh: bool, connection: str) -> None:
     text = settings.inventory_file(
         lab(ssh=ssh), state_file="/run/s", ssh_variables={"ansible_user": "root"} if ssh else {}
     )
-    group = yaml.safe_load(text)["all"]["children"]["virtual_lab"]
+    everything = yaml.safe_load(text)["all"]
+    assert everything["vars"] == {"multidevice_cluster_paths": [lab().directory]}
+    group = everything["children"]["virtual_lab"]
     assert group["hosts"]["both"] == {"ansible_host": "198.18.4.3", "ansible_netns_node": "both"}
     assert group["vars"]["ansible_connection"] == connection
     assert group["vars"]["ansible_netns_state"] == "/run/s"
