@@ -35,6 +35,8 @@ class ActionModule(NodeAction):
         return state(options, variables)
 
     def _present(self, options: Result, variables: Result) -> Result:
+        if options["ssh"] and options["script_user"]:
+            raise NodeError("ssh between the machines is for scripts of the login user: leave ssh or script_user out")
         token = secrets.token_hex(16)
         result = self._on_the_node(options, variables, token=token)
         if result.get("failed") or self._task.check_mode:
@@ -148,7 +150,7 @@ class ActionModule(NodeAction):
         return relay.call("request", job_id=options["job_id"], request=request)
 
     def _on_the_node(self, options: Result, variables: Result, **more: t.Any) -> Result:
-        sent = {key: options[key] for key in ("job_id", "state", "lease", "node_dir", "hosts_file", "keep_results")}
+        sent = {key: options[key] for key in ("job_id", "state", "lease", "node_dir", "hosts_file", "keep_results", "script_user")}
         result: Result = self._execute_module(
             module_name="lab.multidevice.role_scripts", module_args={**sent, **more}, task_vars=variables
         )

@@ -117,6 +117,11 @@ options:
       - A folder of the machine, which must not be there yet, to which the results are moved at the end, whatever ends
         the run. Its parent must be there.
     type: path
+  script_user:
+    description:
+      - The user of the machine that scripts run as. If not set, the user that the task becomes. Another one takes root.
+      - Cannot be used together with O(ssh).
+    type: str
   slice:
     description:
       - Seconds that V(finished) waits at most.
@@ -274,7 +279,7 @@ def main() -> None:
         if options["state"] == "present":
             if module.check_mode:
                 module.exit_json(changed=not _install.answers(folder), ip=own_address(module))
-            config = {key: options[key] for key in ("token", "lease", "hosts_file", "keep_results")}
+            config = {key: options[key] for key in ("token", "lease", "hosts_file", "keep_results", "script_user")}
             folder, changed = _install.install(base, job_id, config)
             module.exit_json(changed=changed, ip=own_address(module), attach=_install.attach_command(folder))
         if options["state"] == "absent":

@@ -34,6 +34,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "script_roots": {"type": "list", "elements": "path", "default": []},
     "script_archives": {"type": "dict", "default": {}},
     "keep_results": {"type": "path"},
+    "script_user": {"type": "str"},
     "slice": {"type": "float", "default": 10.0},
     "grace": {"type": "float", "default": 1.0},
     "lease": {"type": "float", "default": 30.0},

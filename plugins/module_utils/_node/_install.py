@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import (
+    _account,
     _attach,
     _commands,
     _folders,
@@ -46,6 +47,8 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
     clean(folder)
     _clean_abandoned(base)
     keep_results = config.pop("keep_results", None)
+    if config.get("script_user"):
+        _account.Account.of(config["script_user"])
     _folders.create(base, job_id, config)
     try:
         if keep_results:

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
+from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 
 TIMEOUT = 60.0
 INTERVAL = 0.1
@@ -25,10 +26,18 @@ class Readiness:
     Without a check, a daemon is ready when its script has ended, or has lived through a short grace.
     """
 
-    def __init__(self, check: dict[str, t.Any] | None, *, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        check: dict[str, t.Any] | None,
+        *,
+        folder: Path,
+        environment: dict[str, str],
+        account: t.Optional[Account] = None,
+    ) -> None:
         self._check = check or {}
         self._folder = folder
         self._environment = environment
+        self._account = account
         self._since = time.monotonic()
         self._command: int | None = None
         self._passed = False
@@ -67,6 +76,7 @@ class Readiness:
             folder=self._folder,
             out=Path(os.devnull),
             err=Path(os.devnull),
+            account=self._account,
         )
         spawn.open_gate(gate)
         return pid

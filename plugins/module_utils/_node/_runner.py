@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _readiness as readiness
+from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._node._script import Script
 
@@ -77,10 +78,18 @@ class Runner:
     """Takes the scripts of a node job through their phases. Nothing in it waits.
 
     :param tell: called with the name and the data of each event.
+    :param account: the user that scripts run as, if that is another one.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], tell: t.Callable[..., None]) -> None:
-        self.environment = environment
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        tell: t.Callable[..., None],
+        account: t.Optional[Account] = None,
+    ) -> None:
+        self.environment = {**environment, **(account.variables() if account is not None else {})}
+        self._account = account
         self.trees: dict[str, str] = {}
         self._results = folders.results(folder)
         self._tmp = folders.tmp(folder)
@@ -209,7 +218,14 @@ class Runner:
 
     def _arm(self, phase: Phase, script: Script) -> bool:
         try:
-            scripts.arm(script, environment=self.environment, results=self._results, trees=self.trees, tmp=self._tmp)
+            scripts.arm(
+                script,
+                environment=self.environment,
+                results=self._results,
+                trees=self.trees,
+                tmp=self._tmp,
+                account=self._account,
+            )
         except OSError as error:
             script.state, script.finished, script.exit_code = "ended", time.time(), 126
             script.note = f"could not be started: {error.strerror or error}"
@@ -248,7 +264,10 @@ class Runner:
         if self._readiness is None:
             environment = {**self.environment, **script.env}
             self._readiness = readiness.Readiness(
-                script.ready, folder=script.folder(self._results), environment=environment
+                script.ready,
+                folder=script.folder(self._results),
+                environment=environment,
+                account=self._account,
             )
         if script.skipped or self._readiness.is_ready(ended=script.state == "ended"):
             self._readiness = None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
+from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account, own
 
 TAIL_BYTES = 4096
 TAIL_LINES = 20
@@ -118,16 +119,27 @@ def base_environment(job_id: str, commands: Path) -> dict[str, str]:
     return environment
 
 
-def arm(script: Script, *, environment: dict[str, str], results: Path, trees: dict[str, str], tmp: Path) -> None:
+def arm(
+    script: Script,
+    *,
+    environment: dict[str, str],
+    results: Path,
+    trees: dict[str, str],
+    tmp: Path,
+    account: t.Optional[Account] = None,
+) -> None:
     """Get a script ready in a process of its own, with its output in files; ``release`` then runs it.
 
     :param environment: what all scripts of the node see.
     :param trees: folder on the controller → where its scripts are on this machine.
+    :param account: the user that it runs as, if that is another one.
     :raises OSError: there is no space left, or no process to be had.
     """
     folder = script.folder(results)
     folder.mkdir(parents=True, exist_ok=True)
     tmp.mkdir(exist_ok=True)
+    own(account, folder)
+    own(account, tmp)
     root = trees.get(script.root or "", "")
     variables = {
         **environment,
@@ -143,6 +155,7 @@ def arm(script: Script, *, environment: dict[str, str], results: Path, trees: di
         program = tmp / f"{script.id}.script"
         program.write_text(script.content, encoding="utf-8")
         program.chmod(0o700)
+        own(account, program)
     else:
         program = Path(root) / (script.path or "")
     script.pid, script.gate = spawn.fork_at_gate(
@@ -151,6 +164,7 @@ def arm(script: Script, *, environment: dict[str, str], results: Path, trees: di
         folder=folder,
         out=folder / "stdout",
         err=folder / "stderr",
+        account=account,
     )
 
 

@@ -16,12 +16,19 @@ from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
+from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
 def fork_at_gate(
-    argv: list[str], *, environment: dict[str, str], folder: Path, out: Path, err: Path
+    argv: list[str],
+    *,
+    environment: dict[str, str],
+    folder: Path,
+    out: Path,
+    err: Path,
+    account: t.Optional[Account] = None,
 ) -> tuple[int, int]:
     """Make a process in a session of its own that is complete but for its program.
 
@@ -36,7 +43,7 @@ def fork_at_gate(
     try:
         pid = os.fork()
         if pid == 0:
-            _become(argv, environment, folder, reader, (out, err), parent)
+            _become(argv, environment, folder, reader, (out, err), parent, account)
     except OSError:
         os.close(gate)
         raise
@@ -92,11 +99,20 @@ def _forget_handlers() -> None:
 
 
 def _become(
-    argv: list[str], environment: dict[str, str], folder: Path, reader: int, output: tuple[Path, Path], parent: int
+    argv: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    reader: int,
+    output: tuple[Path, Path],
+    parent: int,
+    account: t.Optional[Account],
 ) -> t.NoReturn:
     status = CANNOT_RUN
     try:
         os.setsid()
+        if account is not None:
+            account.become()
+        # The kernel forgets this when the user changes.
         processes.die_with_parent()
         _forget_handlers()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -33,6 +33,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _scri
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _ssh as ssh
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo as undo
+from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Client, Message
 from ansible_collections.lab.multidevice.plugins.module_utils._node._runner import Runner
 
@@ -56,7 +57,11 @@ class Supervisor:
         self.script_token = secrets.token_hex(16)
         environment = scripts.base_environment(folder.name, folders.commands(folder))
         environment.update(MULTIDEVICE_FOLDER=str(folder), MULTIDEVICE_TOKEN=self.script_token)
-        self.runner = Runner(folder, environment, self._tell)
+        account = Account.of(config["script_user"]) if config.get("script_user") else None
+        if account is not None:
+            # Its scripts pass through to their own folders, and see nothing of what root has there.
+            folders.results(folder).chmod(0o711)
+        self.runner = Runner(folder, environment, self._tell, account)
         self.packing: results.Packing | None = None
         self.events: list[Message] = []
         self.told = 0

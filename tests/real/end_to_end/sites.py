@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import stat
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,7 +51,7 @@ def write_job(folder: Path, text: str, **scripts: str) -> Path:
         path = folder / name.replace("_", "/", 1)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{content}")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        path.chmod(0o755)
     folder.mkdir(exist_ok=True)
     job = folder / "job.yaml"
     job.write_text(text)
