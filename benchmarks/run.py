@@ -28,7 +28,7 @@ REPOSITORY = HERE.parent
 RESULTS = HERE / "results.json"
 PAGE = REPOSITORY / "docs" / "performance.md"
 MARKS = ("<!-- numbers: written by benchmarks/run.py -->", "<!-- end of the numbers -->")
-NAMES = ("barrier_release", "state_updates", "split_and_register", "controller_cost", "node_scripts")
+NAMES = ("barrier_release", "state_updates", "split_and_register", "controller_cost", "node_scripts", "queues")
 
 # ansible_collections.lab.multidevice, and the servers and plans of the tests.
 for folder in (REPOSITORY / "playbooks" / "collections", REPOSITORY / "tests" / "real"):

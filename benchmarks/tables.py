@@ -122,10 +122,30 @@ def _node_scripts(result: Results) -> str:
     )
 
 
+def _queues(result: Results) -> str:
+    rows = [
+        (waiting, result["submissions"].get(waiting, ""), f"{milliseconds} ms" if milliseconds is not None else "")
+        for waiting in sorted({*result["submissions"], *result["next_node_job"]}, key=int)
+        for milliseconds in [result["next_node_job"].get(waiting)]
+    ]
+    idle, start = result["idle_workers"], result["start"]
+    begins = start.get("skipped") or (
+        f"With real workers on two machines that share the cores of one computer, the first script starts "
+        f"{start['median_s']} s after the node jobs have entered their queues"
+    )
+    return (
+        "### Queues\n\n"
+        + _table(("runs that wait", "submissions/s", "done until the next node job is there"), rows)
+        + f"\n{idle['workers']} idle workers, simulated, take {idle['cpu_percent']} % of a core of Redis; "
+        + f"while 200 runs wait for others, {idle['cpu_percent_with_waiting_runs']} %. {begins}.\n"
+    )
+
+
 _WRITERS: dict[str, t.Callable[[Results], str]] = {
     "barrier_release": _barrier_release,
     "state_updates": _state_updates,
     "split_and_register": _split_and_register,
     "controller_cost": _controller_cost,
     "node_scripts": _node_scripts,
+    "queues": _queues,
 }

@@ -106,6 +106,7 @@ class Coordinator:
         arguments.append(len(jobs))
         for cluster_id, job_id, queue in jobs:
             arguments += [cluster_id, job_id, queue, compact(work[job_id])]
+        # First, so that a worker's login, which may not write there, gets no further.
         key, text = self._plan_key(plan["submission_id"]), compact(plan)
         self._client.call(lambda r: r.set(key, text, px=int(retention * 1000)))
         return bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))

@@ -20,6 +20,8 @@ if t.TYPE_CHECKING:
 
 # How often a worker is heard from in the time of its lease.
 SIGNS_PER_LEASE = 3
+# A server that has stopped is noticed after a little more than this.
+LONGEST_BLOCK = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,14 @@ class Queues:
         return job_id or None, position
 
     def wait(self, worker: Worker, position: str, seconds: float) -> str | None:
-        """Wait until a node job is given to the worker, at most so long; keeps the worker's lease meanwhile."""
+        """Wait until a node job is given to the worker, at most so long. Somebody else renews its lease meanwhile."""
         end = time.monotonic() + seconds
-        while True:
-            job_id = self.renew(worker)
-            left = end - time.monotonic()
-            if job_id or left <= 0:
-                return job_id
-            block = max(1, int(min(left, worker.lease / SIGNS_PER_LEASE, 5.0) * 1000))
-            calls = f"{self._worker_key(worker.machine)}/calls"
-            self._client.call(lambda r: r.xread({calls: position}, block=block))  # noqa: B023
+        calls = t.cast(dict, {f"{self._worker_key(worker.machine)}/calls": position})
+        while (left := end - time.monotonic()) > 0:
+            block = max(1, int(min(left, LONGEST_BLOCK) * 1000))
+            if self._client.call(lambda r: r.xread(calls, block=block)):  # noqa: B023
+                break
+        return self.renew(worker)
 
     def renew(self, worker: Worker) -> str | None:
         """The worker is alive; tells the node job that it holds.

@@ -227,11 +227,17 @@ local function wanted_jobs(id)
   return jobs, need
 end
 
+-- What has been looked up on the way along the line.
+local function new_walk()
+  return {ahead = {}, idle = {}, there = {}}
+end
+
 -- The queues of a run that have too few workers, busy ones counted.
-local function lacking_queues(need)
+local function lacking_queues(need, walk)
   local lacking = {}
   for queue, number in pairs(need) do
-    local there = redis.call('ZCARD', workers_of(queue))
+    local there = walk.there[queue] or redis.call('ZCARD', workers_of(queue))
+    walk.there[queue] = there
     if there < number then lacking[#lacking + 1] = {queue = queue, number = number, there = there} end
   end
   table.sort(lacking, function(first, second) return first.queue < second.queue end)
@@ -248,16 +254,17 @@ local function lacking_text(lacking)
 end
 
 -- Whether a run has to go on waiting for its workers to be there at all; it gives up for all of its nodes in the end.
-local function lacks_workers(id, need)
-  local lacking = lacking_queues(need)
+local function lacks_workers(id, need, since, patience, walk)
+  local lacking = lacking_queues(need, walk)
   if #lacking == 0 then
-    if get('lacking') then redis.call('HDEL', run, 'lacking') end
+    if since then redis.call('HDEL', prefix .. id, 'lacking') end
     return false
   end
-  local since = get('lacking') or now
-  if not get('lacking') then set('lacking', now) end
-  if now - since >= get('queue_timeout') * 1000 then
-    abort_run(cjson.encode({kind = 'timeout', text = lacking_text(lacking) .. ', for ' .. seconds(now - since) .. ' s'}))
+  if not since then redis.call('HSET', prefix .. id, 'lacking', now) end
+  local silent = now - (since or now)
+  if silent >= patience * 1000 then
+    turn_to(id)
+    abort_run(cjson.encode({kind = 'timeout', text = lacking_text(lacking) .. ', for ' .. seconds(silent) .. ' s'}))
     leave_line(id)
   end
   return true
@@ -277,44 +284,49 @@ local function give(id, job, machine)
 end
 
 -- Give a run all the workers that it waits for, or keep those that are idle from the runs behind it.
-local function place(id, ahead, idle)
-  turn_to(id)
-  if get('expires') - now < get('retention') * 900 then expire_run() end
+local function place(id, lacking, patience, walk)
   local jobs, need = wanted_jobs(id)
-  if lacks_workers(id, need) then return end
+  if lacks_workers(id, need, lacking, patience, walk) then return end
   local chosen, mine, complete = {}, {}, true
   for i, job in ipairs(jobs) do
     local queue = job.queue
-    idle[queue] = idle[queue] or redis.call('ZRANGEBYSCORE', workers_of(queue), '(0', '+inf')
-    for _, machine in ipairs(idle[queue]) do
-      if not ahead[machine] and not mine[machine] and redis.call('HEXISTS', reservations, machine) == 0 then
+    walk.idle[queue] = walk.idle[queue] or redis.call('ZRANGEBYSCORE', workers_of(queue), '(0', '+inf')
+    for _, machine in ipairs(walk.idle[queue]) do
+      if not walk.ahead[machine] and not mine[machine] and redis.call('HEXISTS', reservations, machine) == 0 then
         chosen[i], mine[machine] = machine, true
         break
       end
     end
     complete = complete and chosen[i] ~= nil
   end
-  for machine in pairs(mine) do ahead[machine] = id end
+  for machine in pairs(mine) do walk.ahead[machine] = id end
   if not complete then return end
+  turn_to(id)
   for i, job in ipairs(jobs) do give(id, job, chosen[i]) end
   redis.call('ZREM', line, id)
 end
 
 -- Go along the line, up to a controller's run if one is given; tells what the runs before it keep.
 local function schedule(up_to)
-  local ahead, idle = {}, {}
+  local walk = new_walk()
+  redis.call('HSET', sched .. 'book', 'walked', now)
   for _, id in ipairs(redis.call('ZRANGE', line, 0, -1)) do
     if id == up_to then break end
-    local mode, verdict = unpack(redis.call('HMGET', prefix .. id, 'mode', 'verdict'))
-    if verdict or redis.call('EXISTS', prefix .. id) == 0 then
+    local mode, verdict, lacking, patience, expires, retention = unpack(
+      redis.call('HMGET', prefix .. id, 'mode', 'verdict', 'lacking', 'queue_timeout', 'expires', 'retention'))
+    if verdict or not expires then
       leave_line(id)
     elseif mode == 'queue' then
-      place(id, ahead, idle)
+      if expires - now < retention * 900 then
+        turn_to(id)
+        expire_run()
+      end
+      place(id, lacking, patience, walk)
     else
-      for _, machine in ipairs(machines_of(id)) do ahead[machine] = ahead[machine] or id end
+      for _, machine in ipairs(machines_of(id)) do walk.ahead[machine] = walk.ahead[machine] or id end
     end
   end
-  return ahead
+  return walk.ahead
 end
 """
 
@@ -467,7 +479,10 @@ end
 redis.call('ZADD', worker_leases, now + lease, machine)
 redis.call('HSET', worker(machine), 'seen', now)
 forget_the_dead()
-if not known[2] and redis.call('EXISTS', line) == 1 then schedule() end
+-- Whatever changes something goes along the line itself; what has not, such as the time of a run that is over, is seen so.
+if now - tonumber(redis.call('HGET', sched .. 'book', 'walked') or 0) > 1000 and redis.call('EXISTS', line) == 1 then
+  schedule()
+end
 return redis.call('HGET', worker(machine), 'job') or ''
 """,
 )

@@ -19,7 +19,7 @@ local RANK = {registered = 0, write_state = 1, start = 2, started = 3, ready = 4
 local CORE = {start = true, ready = true, finish = true}
 
 local FIELDS = {'cluster_id', 'registration', 'lease', 'retention', 'run_timeout', 'events', 'last_job', 'started', 'heard',
-  'position', 'verdict', 'reason', 'expires', 'closed', 'mode', 'priority', 'queue_timeout', 'arrival', 'lacking'}
+  'position', 'verdict', 'reason', 'expires', 'closed', 'mode', 'priority', 'arrival'}
 local fields = {}
 
 local function load()

