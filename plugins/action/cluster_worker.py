@@ -61,10 +61,14 @@ class ActionModule(CoordinationAction):
         machine = options["machine"] or platform.node().partition(".")[0]
         for name in (machine, options["queue"]):
             if not is_name(name):
-                raise InputError(f"{name!r} cannot name a queue or a machine: letters, digits, '.', '_' and '-' are right")
+                raise InputError(
+                    f"{name!r} cannot name a queue or a machine: letters, digits, '.', '_' and '-' are right"
+                )
         settings = RedisSettings.from_options(options)
         if not settings.is_set:
-            raise CoordinationError("a worker needs the Redis that its queue is in; set redis_url or MULTIDEVICE_REDIS_URL")
+            raise CoordinationError(
+                "a worker needs the Redis that its queue is in; set redis_url or MULTIDEVICE_REDIS_URL"
+            )
         spool = Spool(options["spool"] or _usual_spool()).folder
         worker = {
             "machine": machine,

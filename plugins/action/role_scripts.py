@@ -150,7 +150,10 @@ class ActionModule(NodeAction):
         return relay.call("request", job_id=options["job_id"], request=request)
 
     def _on_the_node(self, options: Result, variables: Result, **more: t.Any) -> Result:
-        sent = {key: options[key] for key in ("job_id", "state", "lease", "node_dir", "hosts_file", "keep_results", "script_user")}
+        sent = {
+            key: options[key]
+            for key in ("job_id", "state", "lease", "node_dir", "hosts_file", "keep_results", "script_user")
+        }
         result: Result = self._execute_module(
             module_name="lab.multidevice.role_scripts", module_args={**sent, **more}, task_vars=variables
         )

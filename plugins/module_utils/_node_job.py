@@ -9,9 +9,7 @@ from __future__ import annotations
 import typing as t
 
 
-def node_job(
-    plan: t.Mapping[str, t.Any], run: t.Mapping[str, t.Any], node: t.Mapping[str, t.Any]
-) -> dict[str, t.Any]:
+def node_job(plan: t.Mapping[str, t.Any], run: t.Mapping[str, t.Any], node: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What a machine is told of its part of a run: the keys of its node in the plan, and what the run and the submission are."""
     about = {key: run[key] for key in ("cluster_id", "number", "params")}
     return {**node, **about, "submission_id": plan["submission_id"]}

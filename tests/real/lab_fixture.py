@@ -108,7 +108,9 @@ def virtual_lab(
     name = name or f"test-{os.getpid()}-{next(_numbers)}"
     default = control.DEFAULT_NODES
     wanted = default if nodes is None else [{"name": node, "roles": list(roles)} for node, roles in nodes.items()]
-    request = control.Request(name, str(directory / name), nodes=wanted, links=links, mtu=mtu, ssh=ssh, shared_folders=shared_folders)
+    request = control.Request(
+        name, str(directory / name), nodes=wanted, links=links, mtu=mtu, ssh=ssh, shared_folders=shared_folders
+    )
     with gone_afterwards(name):
         state = control.up(request).state
         assert state is not None

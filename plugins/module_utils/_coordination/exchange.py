@@ -96,7 +96,7 @@ class RedisExchange(Exchange):
 
     def get(self, name: str, target: Path) -> bool:
         key = self._key(name)
-        pieces = self._client.call(lambda r: t.cast(int, r.llen(key)))
+        pieces = self._client.call(lambda r: r.llen(key))
         if not pieces:
             return False
         with open(target, "wb") as stream:
@@ -129,7 +129,7 @@ class RedisExchange(Exchange):
         self._client.call(operation)
 
     def _keep_longer(self, key: str, keep: int) -> None:
-        left = self._client.call(lambda r: t.cast(int, r.pttl(key)))
+        left = self._client.call(lambda r: r.pttl(key))
         if left < keep:
             self._client.call(lambda r: r.pexpire(key, keep))
 

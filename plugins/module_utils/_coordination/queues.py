@@ -75,7 +75,7 @@ class Queues:
     def wait(self, worker: Worker, position: str, seconds: float) -> str | None:
         """Wait until a node job is given to the worker, at most so long. Somebody else renews its lease meanwhile."""
         end = time.monotonic() + seconds
-        calls = t.cast(dict, {f"{self._worker_key(worker.machine)}/calls": position})
+        calls: dict[t.Any, t.Any] = {f"{self._worker_key(worker.machine)}/calls": position}
         while (left := end - time.monotonic()) > 0:
             block = max(1, int(min(left, LONGEST_BLOCK) * 1000))
             if self._client.call(lambda r: r.xread(calls, block=block)):  # noqa: B023
@@ -183,9 +183,7 @@ class Queues:
 
         found: dict[str, list[dict[str, t.Any]]] = {}
         for name, entries in zip(names, self._client.call(ask)):
-            found[name] = [
-                {**entry, "since": int(entry_id.partition("-")[0]) / 1000} for entry_id, entry in entries
-            ]
+            found[name] = [{**entry, "since": int(entry_id.partition("-")[0]) / 1000} for entry_id, entry in entries]
         holders = self.open_jobs(sorted({job["cluster_id"] for jobs in found.values() for job in jobs}))
         for jobs in found.values():
             for job in jobs:

@@ -42,7 +42,9 @@ def describe_queues(
     for queue, jobs in queues.items():
         waiting = [job for job in jobs if job["machine"] is None]
         mine = [worker for worker in workers if worker["queue"] == queue]
-        lines.append(f"queue {queue}: {_count(len(waiting), 'node job waits', 'node jobs wait')}, {_workers(len(mine))}")
+        lines.append(
+            f"queue {queue}: {_count(len(waiting), 'node job waits', 'node jobs wait')}, {_workers(len(mine))}"
+        )
         for job in waiting[:_NAMES_SHOWN]:
             lines.append(f"    {job['node']} of run {job['cluster_id']} waits for {duration(now - job['since'])}")
         if len(waiting) > _NAMES_SHOWN:

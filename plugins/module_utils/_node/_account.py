@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +50,7 @@ class Account:
         os.setuid(self.uid)
 
 
-def own(account: t.Optional[Account], path: Path) -> None:
+def own(account: Account | None, path: Path) -> None:
     """Give a file or a folder to the user that scripts run as, if it is another one."""
     if account is not None:
         account.own(path)

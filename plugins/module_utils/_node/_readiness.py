@@ -32,7 +32,7 @@ class Readiness:
         *,
         folder: Path,
         environment: dict[str, str],
-        account: t.Optional[Account] = None,
+        account: Account | None = None,
     ) -> None:
         self._check = check or {}
         self._folder = folder

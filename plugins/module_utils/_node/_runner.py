@@ -15,8 +15,8 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _readiness as readiness
-from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 from ansible_collections.lab.multidevice.plugins.module_utils._node._script import Script
 
 # A phase is a list of scripts that run in order: `daemon` (setup scripts, then daemons), `test` (monitors, then tests).
@@ -86,7 +86,7 @@ class Runner:
         folder: Path,
         environment: dict[str, str],
         tell: t.Callable[..., None],
-        account: t.Optional[Account] = None,
+        account: Account | None = None,
     ) -> None:
         self.environment = {**environment, **(account.variables() if account is not None else {})}
         self._account = account

@@ -126,7 +126,7 @@ def arm(
     results: Path,
     trees: dict[str, str],
     tmp: Path,
-    account: t.Optional[Account] = None,
+    account: Account | None = None,
 ) -> None:
     """Get a script ready in a process of its own, with its output in files; ``release`` then runs it.
 

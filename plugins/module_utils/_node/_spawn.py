@@ -28,7 +28,7 @@ def fork_at_gate(
     folder: Path,
     out: Path,
     err: Path,
-    account: t.Optional[Account] = None,
+    account: Account | None = None,
 ) -> tuple[int, int]:
     """Make a process in a session of its own that is complete but for its program.
 
@@ -105,7 +105,7 @@ def _become(
     reader: int,
     output: tuple[Path, Path],
     parent: int,
-    account: t.Optional[Account],
+    account: Account | None,
 ) -> t.NoReturn:
     status = CANNOT_RUN
     try:

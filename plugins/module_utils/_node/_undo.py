@@ -19,7 +19,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Mul
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _marked_block as marked_block
 
-
 KEEP_RESULTS = "keep-results"
 
 

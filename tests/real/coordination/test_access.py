@@ -59,7 +59,9 @@ def go_through_a_run(coordinator: Coordinator) -> None:
     coordinator.remove(cluster_id)
 
 
-def go_through_a_queue(submitter: Coordinator, at_work: Coordinator, settings: RedisSettings, folder: pathlib.Path) -> None:
+def go_through_a_queue(
+    submitter: Coordinator, at_work: Coordinator, settings: RedisSettings, folder: pathlib.Path
+) -> None:
     """Everything that a worker and its run need of Redis; the submitter only submits and collects."""
     plan = make_plan([["server"], ["client"]])
     for node, queue in zip(plan["runs"][0]["nodes"], ("a", "b"), strict=True):
@@ -133,7 +135,7 @@ def test_a_worker_may_do_what_it_needs_and_no_more(
 ) -> None:
     server = server_with_shipped_users(version, repository, tmp_path)
     try:
-        admin = redis.Redis(unix_socket_path=str(server.socket), username="admin", password="")
+        admin: t.Any = redis.Redis(unix_socket_path=str(server.socket), username="admin", password="")
         submitter, worker = (
             RedisSettings(url=server.url, username=name, password=PASSWORD, timeout=2)
             for name in ("multidevice", "multidevice-worker")

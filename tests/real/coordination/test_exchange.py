@@ -83,7 +83,7 @@ def test_what_is_put_can_be_fetched_until_it_is_removed(exchange: Exchange, tmp_
 
 
 def test_in_redis_nothing_is_kept_for_ever_and_pieces_are_bounded(server: RedisServer, tmp_path: Path) -> None:
-    client = redis.Redis(unix_socket_path=str(server.socket))
+    client: t.Any = redis.Redis(unix_socket_path=str(server.socket))
     source = tmp_path / "source"
     source.write_bytes(b"x" * (2 * PIECE + 1))
     exchange = open_exchange("redis", RedisSettings(url=server.url))
@@ -99,7 +99,9 @@ def test_in_redis_nothing_is_kept_for_ever_and_pieces_are_bounded(server: RedisS
         exchange.get(tree_name("a" * 64), tmp_path / "target")
 
 
-@pytest.mark.parametrize("name", ["result-../../etc/passwd.tar.gz", "result-a/b.tar.gz", "other.tar.gz", "tree-..tar.gz"])
+@pytest.mark.parametrize(
+    "name", ["result-../../etc/passwd.tar.gz", "result-a/b.tar.gz", "other.tar.gz", "tree-..tar.gz"]
+)
 def test_names_lead_nowhere_else(exchange: Exchange, tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is no name of a file to exchange"):
         exchange.get(name, tmp_path / "target")

@@ -42,7 +42,9 @@ def submit(lab: Coordinator, queues: t.Sequence[str], **options: t.Any) -> str:
     return str(plan["runs"][0]["cluster_id"])
 
 
-def a_worker(machine: str, queue: str | None = None, *, lease: float = LONG, token: str = "1", host: str = "here") -> Worker:
+def a_worker(
+    machine: str, queue: str | None = None, *, lease: float = LONG, token: str = "1", host: str = "here"
+) -> Worker:
     return Worker(machine, queue or machine, token, host, lease)
 
 
@@ -91,7 +93,7 @@ def test_a_gang_is_taken_in_one_step_when_the_last_worker_has_come(lab: Coordina
 
 
 def test_the_stream_shows_who_waits_and_who_holds(lab: Coordinator) -> None:
-    client = lab._client.redis
+    client: t.Any = lab._client.redis
     first, second = submit(lab, ["a"]), submit(lab, ["a"])
     assert [entry["cluster_id"] for _id, entry in client.xrange("sched/queue/a")] == [first, second]
     a = a_worker("a")
@@ -218,7 +220,7 @@ def test_a_node_lease_that_ends_before_the_run_has_begun_leaves_it_to_the_worker
     run = submit(lab, ["a", "b"])
     come(lab, a, b)
     lab.write_state(f"{run}.1", ip="192.0.2.1")
-    lab.renew(run, [f"a--1"], 0.05)
+    lab.renew(run, ["a--1"], 0.05)
     time.sleep(0.1)
     assert lab.sweep(run) is None
     pass_barrier(lab, run, 2)
@@ -309,7 +311,7 @@ def test_an_aborted_run_leaves_its_queues(lab: Coordinator) -> None:
 def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
     plan = make_plan([["client"]])
     plan["runs"][0]["nodes"][0]["queue"] = "a"
-    work = {plan["runs"][0]["nodes"][0]["job_id"]: {}}
+    work: dict[str, t.Any] = {plan["runs"][0]["nodes"][0]["job_id"]: {}}
     assert lab.submit(plan, work)
     assert not lab.submit(plan, work)
     assert len(lab.queues.queues()["a"]) == 1

@@ -130,8 +130,13 @@ class LabWorkers:
     def on_duty(self) -> list[str]:
         """The machines whose workers wait for a node job."""
         client = self.server.client()
-        names = [key for queue in client.smembers("sched/queues") for key in [f"sched/queue/{queue}/workers"]]
-        return [machine for name in names for machine, since in client.zrange(name, 0, -1, withscores=True) if since]
+        queues = t.cast("set[str]", client.smembers("sched/queues"))
+        return [
+            machine
+            for queue in queues
+            for machine, since in t.cast("list", client.zrange(f"sched/queue/{queue}/workers", 0, -1, withscores=True))
+            if since
+        ]
 
     def outputs(self) -> str:
         return "\n".join(f"--- {name}\n{worker.output[-3000:]}" for name, worker in self.workers.items())

@@ -97,7 +97,11 @@ def test_many_submissions_at_once(lab_workers: Started) -> None:
         check_timelines(lab, sum(map(len, sets)))
         summaries = [json.loads(path.read_text()) for play in plays for path in play.results.glob("*/summary.json")]
         assert [summary["result"] for summary in summaries] == ["finish"] * SUBMISSIONS
-        texts = [path.read_text().strip() for play in plays for path in play.results.glob("*/runs/1/nodes/*/test-meet/stdout")]
+        texts = [
+            path.read_text().strip()
+            for play in plays
+            for path in play.results.glob("*/runs/1/nodes/*/test-meet/stdout")
+        ]
         node_jobs = [node["job_id"] for summary in summaries for node in summary["runs"][0]["nodes"].values()]
         assert sorted(texts) == sorted(node_jobs), "every node job ran once, and its results came back"
         lab.end()

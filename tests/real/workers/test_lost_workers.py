@@ -19,7 +19,7 @@ from workers.conftest import Started
 from workers.lab_workers import LabWorkers
 
 # Each pair of machines has a run of its own, so that all phases are tried at the same time.
-SERVE = 'echo serving\nexec sleep 600\n'
+SERVE = "echo serving\nexec sleep 600\n"
 WORK = "echo working\nsleep 8\necho worked\n"
 LEASE = 8
 
@@ -101,7 +101,7 @@ def test_killed_in_each_phase(lab_workers: Started, relay: bool) -> None:
     machines = [f"{role}-{number}" for number in phases for role in ("server", "client")]
     with lab_workers(*machines) as lab:
         trials = {}
-        for number, phase in phases.items():
+        for number in phases:
             for role in ("server", "client"):
                 lab.start(f"{role}-{number}")
         lab.wait_until_idle(seconds=120)
@@ -170,5 +170,3 @@ def test_cut_off_and_restarted(lab_workers: Started) -> None:
         lab.end()
         for machine in lab.site.lab.nodes:
             lab.site.wait_until_clean(machine, 30)
-
-

@@ -53,7 +53,9 @@ def apply(tmp_path: Path) -> t.Iterator[t.Callable[..., Play]]:
             **variables,
         }
         collections = str(REPOSITORY / "playbooks" / "collections")
-        play = Play(tmp_path, str(book), "--diff", cwd=tmp_path, variables=settings, ANSIBLE_COLLECTIONS_PATH=collections)
+        play = Play(
+            tmp_path, str(book), "--diff", cwd=tmp_path, variables=settings, ANSIBLE_COLLECTIONS_PATH=collections
+        )
         plays.append(play)
         play.wait(90)
         return play

@@ -26,7 +26,9 @@ def _end(connect: t.Callable[[], Coordinator], options: Options, check_mode: boo
     submission_id = options["submission_id"]
     ids = [run["cluster_id"] for run in coordinator.runs() if run["submission_id"] == submission_id]
     if not ids:
-        raise CoordinationError(f"submission {submission_id} is not known to Redis: never registered, removed or expired")
+        raise CoordinationError(
+            f"submission {submission_id} is not known to Redis: never registered, removed or expired"
+        )
     cancelled = [
         cluster_id
         for cluster_id in ids

@@ -73,7 +73,12 @@ def node_works(plan: t.Mapping[str, t.Any], options: Options) -> dict[str, dict[
     :raises InputError: a node job is too large to go through Redis.
     """
     works = {}
-    settings = {"results_limit": RESULTS_LIMIT, **options["settings"], "lease": options["lease"], "retention": options["retention"]}
+    settings = {
+        "results_limit": RESULTS_LIMIT,
+        **options["settings"],
+        "lease": options["lease"],
+        "retention": options["retention"],
+    }
     for run in plan["runs"]:
         for node in run["nodes"]:
             work = {**node_job(plan, run, node), "exchange": options["exchange"], "settings": settings}

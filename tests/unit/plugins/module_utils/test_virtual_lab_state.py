@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lab_state(folder: Path, process: Process, *, user_namespace: bool = False) -> LabState:
     nodes = settings.machines([{"name": "a", "roles": ["x"]}], links=1, network="198.18.0.0/22")
-    lab = LabSettings("lab", "/somewhere", nodes, 1, 1500, "198.18.0.0/22", False, "/usr/bin/python3")
+    lab = LabSettings("lab", "/somewhere", nodes, 1, 1500, "198.18.0.0/22", False, "/usr/bin/python3", [])
     return LabState(str(folder), lab, user_namespace, process, {"a": process})
 
 
