@@ -31,8 +31,18 @@ def lab_with_workers(folder: Path, machines: t.Sequence[str], redis: t.Sequence[
     nodes = {name: [name.partition("-")[0]] for name in machines}
     with new_site(folder, nodes, shared_folders=NEEDED) as site:
         address = site.lab.state.settings.controller_address
-        server = RedisServer(known[max(known)], "--bind", address, "--protected-mode", "no", *redis, port=PORT)
-        lab = LabWorkers(site, server, f"redis://{address}:{PORT}")
+        acl = folder / "users.acl"
+        shipped = (REPOSITORY / "docs" / "redis-users.acl").read_text(encoding="utf-8").splitlines()
+        users = [line for line in shipped if line.startswith("user ")]
+        acl.write_text("\n".join([*users, "user default on nopass ~* &* +@all", ""]), encoding="utf-8")
+        options = ["--bind", address, "--protected-mode", "no", "--aclfile", str(acl), *redis]
+        server = RedisServer(known[max(known)], *options, port=PORT)
+        lab = LabWorkers(
+            site,
+            server,
+            submitters_url=f"unix://multidevice@{server.socket}?password=change-me",
+            workers_url=f"redis://multidevice-worker:change-me-too@{address}:{PORT}",
+        )
         try:
             yield lab
         finally:

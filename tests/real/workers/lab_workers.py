@@ -71,11 +71,12 @@ class WorkerProcess:
 
 @dataclass
 class LabWorkers:
-    """A virtual lab, a Redis that all of its machines reach, and workers."""
+    """A virtual lab, a Redis that all of its machines reach, and workers. Each has a login with its own rights."""
 
     site: Site
     server: RedisServer
-    url: str
+    submitters_url: str
+    workers_url: str
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
 
     @property
@@ -91,7 +92,7 @@ class LabWorkers:
             "TMPDIR": HOME,
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            "MULTIDEVICE_REDIS_URL": self.url,
+            "MULTIDEVICE_REDIS_URL": self.workers_url,
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "False",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
@@ -148,7 +149,7 @@ class LabWorkers:
             "submit.yml",
             cwd=REPOSITORY / "playbooks",
             variables={"job": str(job), "wait": wait, **variables},
-            MULTIDEVICE_REDIS_URL=self.server.url,
+            MULTIDEVICE_REDIS_URL=self.submitters_url,
         )
         self.site.plays.append(play)
         return play
@@ -160,7 +161,7 @@ class LabWorkers:
             playbook,
             cwd=REPOSITORY / "playbooks",
             variables=variables,
-            MULTIDEVICE_REDIS_URL=self.server.url,
+            MULTIDEVICE_REDIS_URL=self.submitters_url,
         )
         self.site.plays.append(play)
         play.wait(90)

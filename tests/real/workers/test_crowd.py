@@ -77,7 +77,7 @@ def send(lab: LabWorkers, jobs: t.Sequence[str], number: int) -> Play:
         str(folder / "many.yml"),
         cwd=REPOSITORY / "playbooks",
         ANSIBLE_COLLECTIONS_PATH=str(REPOSITORY / "playbooks" / "collections"),
-        variables={"jobs": list(jobs), "url": lab.server.url, "settings": SETTINGS},
+        variables={"jobs": list(jobs), "url": lab.submitters_url, "settings": SETTINGS},
     )
     lab.site.plays.append(play)
     return play
