@@ -23,6 +23,6 @@ def last_state_lines(run: t.Mapping[str, t.Any], node: str) -> list[str]:
     if reason is not None:
         if reason.get("kind") == "timeout":
             lines.append("cluster.timeout: 1")
-        elif reason["node"] != node:
+        elif reason["node"] != node or reason.get("kind") == "results_lost":
             lines.append("cluster.abort: 1")
     return lines

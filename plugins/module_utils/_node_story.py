@@ -24,14 +24,17 @@ def tell(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
     text = _what_happened(name, node, run, events)
     if "prepared" in happened and "left" not in happened:
         text += "; it could not be reached at the end, and cleans itself when its lease is over"
+    elif "results_lost" in happened:
+        why = next(event["data"]["text"] for event in events if event["what"] == "results_lost")
+        text += f"; its results could not be fetched: {why}"
     return text
 
 
 def _what_happened(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
     started = [script for script in node["scripts"] if script["started"] is not None]
-    if run["result"] == "finish":
-        return _succeeded(started)
     reason = run["reason"]
+    if reason is None or reason.get("kind") == "results_lost":
+        return _succeeded(started)
     if reason["node"] == name:
         return str(reason["text"])
     failed = [script for script in started if script.get("failure")]
