@@ -362,6 +362,34 @@ def test_a_wrong_cable(site: Site) -> None:
     site.assert_clean(play)
 
 
+REACHES_THE_SERVER = """\
+for address in server server-1 "$server"; do ssh "$address" 'hostname; cat >>/tmp/said' <"$TMP/word" || exit 3; done
+ls "$HOME/.ssh"
+"""
+
+
+def test_scripts_that_reach_another_machine_by_ssh(site: Site) -> None:
+    """With a key that is made for the run; what was set before stays as it was."""
+    config = "# mine\nHost *\n  ServerAliveInterval 7\n"
+    for node in NODES:
+        write = f"mkdir -p -m 700 /root/.ssh && printf '%s' '{config}' >/root/.ssh/config"
+        site.lab.exec(node, ["sh", "-c", f"[ -e /root/.ssh/config ] || {{ {write}; }}"])
+        site.untouched[node] = site.look(node)
+    work = f"printf word >$TMP/word; {REACHES_THE_SERVER}"
+    assert start(site, "exec sleep 600", work).wait() == 2
+    refused = site.plays[-1]
+    assert "test script work ended with exit code 3" in summary_of(refused)["reason"]["text"]
+    play = start(site, "exec sleep 600", work, multidevice_node_ssh=True)
+    assert play.wait() == 0, play.output
+    said = output_of(play, "client-1", "test-work").decode().split()
+    assert said[:3] == ["server-1"] * 3 and {"authorized_keys", "config"} <= set(said[3:])
+    assert site.lab.exec("server-1", ["cat", "/tmp/said"]).stdout == "word" * 3
+    site.lab.exec("server-1", ["rm", "/tmp/said"])
+    done = "test work ended with success"
+    check(site, play, None, server_1="daemon serve served until the end", client_1=done)
+    assert not marked_processes(play.mark)
+
+
 SSHD = textwrap.dedent("""\
     set -e
     useradd --create-home --home-dir /var/lib/tester --password '*' --shell /bin/sh tester
