@@ -13,7 +13,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _node_story
 Info = t.Mapping[str, t.Any]
 Summary = dict[str, t.Any]
 
-RESULTS_LOST = "results_lost"
 SCRIPT_KEYS = ("id", "name", "kind", "exit_code", "started", "finished", "timed_out", "stopped", "note")
 
 
@@ -88,11 +87,11 @@ def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
 
 def _lost_results(nodes: t.Sequence[str], events: t.Sequence[Info]) -> Info | None:
     """The reason why a run does not count as good although all of its scripts do."""
-    lost = {event["node"]: event["data"]["text"] for event in events if event["what"] == RESULTS_LOST}
+    lost = {event["node"]: event["data"]["text"] for event in events if event["what"] == _node_story.RESULTS_LOST}
     for name in nodes:
         if name in lost:
             text = f"the results of {name} could not be fetched: {lost[name]}"
-            return {"node": name, "script": None, "exit_code": None, "text": text, "kind": RESULTS_LOST}
+            return {"node": name, "script": None, "exit_code": None, "text": text, "kind": _node_story.RESULTS_LOST}
     return None
 
 
