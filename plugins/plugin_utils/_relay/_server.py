@@ -63,6 +63,15 @@ class Relay:
             await self._end()
 
     async def _end(self) -> None:
+        try:
+            await self._end_runs()
+            await self.results.write()
+        finally:
+            if self.redis is not None:
+                await self.redis.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _end_runs(self) -> None:
         await asyncio.gather(*(keeper.abort(ENDED) for keeper in self.keepers.values()))
         left = list(self.links.values())
         for outcome in await asyncio.gather(*(self._end_part(link) for link in left), return_exceptions=True):
@@ -70,10 +79,6 @@ class Relay:
                 LOG.error("a node may not be clean: %s", outcome)
         await asyncio.gather(*(link.close() for link in left))
         await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
-        await self.results.write()
-        if self.redis is not None:
-            await self.redis.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _end_part(self, link: NodeLink) -> None:
         """What the play would have done at the end of a node's part."""
