@@ -81,6 +81,9 @@ def bare(server: RedisServer, coordinator: Coordinator, waiters: int) -> dict[st
         for number in range(1, waiters + 1):
             arrival = coordinator.arrive(f"{cluster_id}.{number}", "start")
         blocked = BareClients(str(server.socket), waiters)
+        # As whoever waits has spoken on its connection before: the subscribers have, too.
+        blocked.send("PING")
+        blocked.wait()
         stream = f"sched/cluster/{cluster_id}/verdicts"
         blocked.send("XREAD", "BLOCK", "10000", "STREAMS", stream, arrival.position)
         rest(waiters)

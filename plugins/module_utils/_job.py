@@ -245,40 +245,50 @@ class _Planner:
     def _nodes(
         self, run: Run, run_id: str, nodes: t.Sequence[ClusterNode], links: t.Sequence[list[Link]]
     ) -> list[dict[str, t.Any]]:
-        templates: dict[tuple[str, ...], str] = {}
+        shared: dict[tuple[str, ...], dict[str, t.Any]] = {}
+        sizes: dict[tuple[str, ...], int] = {}
         result = []
         for number, (node, of_node) in enumerate(zip(nodes, links), 1):
             roles = tuple(node.roles)
-            if roles not in templates:
+            if roles not in shared:
                 plan = plan_node(run.block, run.names, roles, self._library.searched, self.warn)
-                templates[roles] = json.dumps(_shared_part(plan, roles))
-            self._check_size(templates[roles])
-            record: dict[str, t.Any] = json.loads(templates[roles])
-            record["node"] = node.name
-            record["job_id"] = _ids.job_id(run_id, number)
-            record["direct_macs"] = [link.mac for link in of_node]
-            record["direct_ips"] = [link.ip for link in of_node]
-            record["direct_prefixes"] = [link.prefix for link in of_node]
-            record["direct_links"] = as_direct_links(of_node)
-            record["queue"] = record["testbox"] = _ids.queue_of(node.name)
-            record["nr_nic"] = len(node.macs)
-            record["job"].update(
-                submission_id=self._submission_id,
-                cluster_id=run_id,
-                id=record["job_id"],
-                node=node.name,
-                node_roles=record["node_roles"],
-                direct_macs=" ".join(record["direct_macs"]),
-                direct_ips=" ".join(record["direct_ips"]),
-                queue=record["queue"],
-                testbox=record["testbox"],
-                nr_nic=record["nr_nic"],
-            )
-            result.append(record)
+                text = json.dumps(_shared_part(plan, roles))
+                shared[roles], sizes[roles] = json.loads(text), len(text)
+            self._check_size(sizes[roles])
+            result.append(self._node_job(shared[roles], run_id, number, node, of_node))
         return result
 
-    def _check_size(self, template: str) -> None:
-        self._bytes += len(template)
+    def _node_job(
+        self, shared: dict[str, t.Any], run_id: str, number: int, node: ClusterNode, links: list[Link]
+    ) -> dict[str, t.Any]:
+        job_id, queue = _ids.job_id(run_id, number), _ids.queue_of(node.name)
+        macs, ips = [link.mac for link in links], [link.ip for link in links]
+        about = {"queue": queue, "testbox": queue, "nr_nic": len(node.macs)}
+        job = {
+            **shared["job"],
+            "submission_id": self._submission_id,
+            "cluster_id": run_id,
+            "id": job_id,
+            "node": node.name,
+            "node_roles": shared["node_roles"],
+            "direct_macs": " ".join(macs),
+            "direct_ips": " ".join(ips),
+            **about,
+        }
+        return {
+            **shared,
+            "node": node.name,
+            "job_id": job_id,
+            "direct_macs": macs,
+            "direct_ips": ips,
+            "direct_prefixes": [link.prefix for link in links],
+            "direct_links": as_direct_links(links),
+            **about,
+            "job": job,
+        }
+
+    def _check_size(self, size: int) -> None:
+        self._bytes += size
         if self._bytes > self._limits.plan_bytes:
             raise InputError(
                 f"{self._job_file}: the node jobs would take more than {self._limits.plan_bytes} bytes; "
@@ -287,7 +297,7 @@ class _Planner:
 
 
 def _shared_part(plan: NodePlan, roles: t.Sequence[str]) -> dict[str, t.Any]:
-    """What nodes with the same roles have in common; each gets a copy of its own."""
+    """What nodes with the same roles have in common. It is the same object in all of their node jobs."""
     return {
         "node": "",
         "job_id": "",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._node_story import came_to_its_end
+
 
 def last_state_lines(run: t.Mapping[str, t.Any], node: str) -> list[str]:
     """What the tools around lkp-tests read of a node that did not end well: lines like ``test.netperf.exit_code.2: 1``.
@@ -23,6 +25,6 @@ def last_state_lines(run: t.Mapping[str, t.Any], node: str) -> list[str]:
     if reason is not None:
         if reason.get("kind") == "timeout":
             lines.append("cluster.timeout: 1")
-        elif reason["node"] != node:
+        elif reason["node"] != node or came_to_its_end(run):
             lines.append("cluster.abort: 1")
     return lines

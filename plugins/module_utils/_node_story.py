@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
 
 Info = t.Mapping[str, t.Any]
+RESULTS_LOST = "results_lost"
 
 
 def tell(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
@@ -24,12 +25,21 @@ def tell(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
     text = _what_happened(name, node, run, events)
     if "prepared" in happened and "left" not in happened:
         text += "; it could not be reached at the end, and cleans itself when its lease is over"
+    elif RESULTS_LOST in happened:
+        why = next(event["data"]["text"] for event in events if event["what"] == RESULTS_LOST)
+        text += f"; its results could not be fetched: {why}"
     return text
+
+
+def came_to_its_end(run: Info) -> bool:
+    """Whether all nodes reached the last barrier, though the run may not count as good for want of results."""
+    reason = run["reason"]
+    return reason is None or reason.get("kind") == RESULTS_LOST
 
 
 def _what_happened(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
     started = [script for script in node["scripts"] if script["started"] is not None]
-    if run["result"] == "finish":
+    if came_to_its_end(run):
         return _succeeded(started)
     reason = run["reason"]
     if reason["node"] == name:

@@ -61,18 +61,15 @@ def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
             _note(nodes[event["node"]]["scripts"], event)
     for node in nodes.values():
         node["scripts"] = list(node["scripts"].values())
-    finished = info["result"] == "finish"
-    reason = info["reason"] or {
-        "node": None,
-        "script": None,
-        "exit_code": None,
-        "text": "the run did not come to its end",
-    }
+    reason = info["reason"] or _lost_results(list(nodes), events)
+    finished = info["result"] == "finish" and reason is None
+    if not finished and reason is None:
+        reason = {"node": None, "script": None, "exit_code": None, "text": "the run did not come to its end"}
     run = {
         "cluster_id": info["cluster_id"],
         "number": info["number"],
         "result": "finish" if finished else "abort",
-        "reason": None if finished else reason,
+        "reason": reason,
         "cluster": info["cluster"],
         "params": info["params"],
         "started": info["started"],
@@ -86,6 +83,16 @@ def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
         node["text"] = _node_story.tell(name, node, run, of_node)
         node["notes"] = [note for event in of_node if event["what"] == "collected" for note in event["data"]["notes"]]
     return run
+
+
+def _lost_results(nodes: t.Sequence[str], events: t.Sequence[Info]) -> Info | None:
+    """The reason why a run does not count as good although all of its scripts do."""
+    lost = {event["node"]: event["data"]["text"] for event in events if event["what"] == _node_story.RESULTS_LOST}
+    for name in nodes:
+        if name in lost:
+            text = f"the results of {name} could not be fetched: {lost[name]}"
+            return {"node": name, "script": None, "exit_code": None, "text": text, "kind": _node_story.RESULTS_LOST}
+    return None
 
 
 def _node(node: Info, planned: t.Sequence[Info]) -> Summary:

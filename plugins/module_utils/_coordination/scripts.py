@@ -118,9 +118,9 @@ local function begin()
 end
 
 -- An entry has one field, the barrier that is released or abort, as it is sent to every waiter.
-local function announce(verdict, reason)
+local function announce(verdict, reason, ...)
   local id = redis.call('XADD', run .. '/verdicts', '*', verdict, reason)
-  set('position', id)
+  set('position', id, ...)
   keep(run .. '/verdicts')
 end
 
@@ -447,8 +447,10 @@ if expected then
   redis.call('SREM', missing, node.node)
   redis.call('SADD', arrived, node.node)
   redis.call('HSET', bar, 'at:' .. node.node, now)
-  if redis.call('ZSCORE', run .. '/barriers', barrier) == '0' then redis.call('ZADD', run .. '/barriers', now, barrier) end
-  keep(arrived)
+  if redis.call('ZSCORE', run .. '/barriers', barrier) == '0' then
+    redis.call('ZADD', run .. '/barriers', now, barrier)
+    keep(arrived)
+  end
   if CORE[barrier] then set_state(node, barrier) end
   event(node.node, 'arrive', barrier)
 end
@@ -456,13 +458,9 @@ if redis.call('EXISTS', missing) == 0 then
   redis.call('HSET', bar, 'verdict', barrier, 'released', now)
   redis.call('ZREM', run .. '/deadlines', barrier)
   event('', 'release', barrier)
-  if barrier == 'finish' then
-    end_run('finish', '')
-  elseif CORE[barrier] then
-    set('phase', barrier)
-  end
-  announce(barrier, '')
-  return answer(barrier, '', true)
+  if barrier == 'finish' then end_run('finish', '') end
+  if CORE[barrier] then announce(barrier, '', 'phase', barrier) else announce(barrier, '') end
+  return {barrier, '', get('position'), 0, 1, 0, 0, get('lease')}
 end
 if timeout ~= '' then
   local deadline = redis.call('ZSCORE', run .. '/deadlines', barrier)

@@ -115,6 +115,10 @@ class RunView:
     def _left(self, event: Event, moment: float) -> None:
         self._goes_on(event, moment, "has left")
 
+    def _results_lost(self, event: Event, moment: float) -> t.Iterator[Note]:
+        text = event["data"]["text"]
+        yield Note(f"the results could not be fetched: {text}", event["node"], mood="bad", failure=text)
+
     def _closed(self, event: Event, moment: float) -> None:
         self.closed = True
 

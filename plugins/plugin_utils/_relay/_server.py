@@ -67,6 +67,17 @@ class Relay:
             await self._end()
 
     async def _end(self) -> None:
+        try:
+            await self._end_runs()
+            await self.results.write()
+            if self.worker is not None:
+                await self.worker.end()
+        finally:
+            if self.redis is not None:
+                await self.redis.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _end_runs(self) -> None:
         if self.worker is None:
             await asyncio.gather(*(keeper.abort(ENDED) for keeper in self.keepers.values()))
         else:
@@ -79,18 +90,13 @@ class Relay:
                 LOG.error("a node may not be clean: %s", outcome)
         await asyncio.gather(*(link.close() for link in left))
         await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
-        await self.results.write()
-        if self.worker is not None:
-            await self.worker.end()
-        if self.redis is not None:
-            await self.redis.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _end_part(self, link: NodeLink) -> None:
         """What the play would have done at the end of a node's part."""
-        if not link.is_open:
-            return
         dest = self.results.folder_of(link.job_id)
+        if not link.is_open:
+            self._tell_lost_results(link, "there was no line to it when ansible-playbook ended")
+            return
         try:
             if dest is not None:
                 keeper = self.keepers.get(link.cluster_id or "")
@@ -218,6 +224,19 @@ class Relay:
         return await self._collect(link, Path(request["dest"]), request["limit"])
 
     async def _collect(self, link: NodeLink, dest: Path, limit: int) -> Message:
+        try:
+            return await self._fetch(link, dest, limit)
+        except (MultideviceError, OSError) as error:
+            self._tell_lost_results(link, str(error))
+            raise
+
+    def _tell_lost_results(self, link: NodeLink, why: str) -> None:
+        """A run whose results are not complete does not count as good, whatever its verdict was before."""
+        keeper = self.keepers.get(link.cluster_id or "")
+        if keeper is not None:
+            keeper.tell(link, "results_lost", {"text": why.removeprefix(f"{link.node}: ")})
+
+    async def _fetch(self, link: NodeLink, dest: Path, limit: int) -> Message:
         status: Message = {}
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tar.gz") as stream:
             piece: Message = {"offset": None}

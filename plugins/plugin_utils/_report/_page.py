@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _matrix, _metrics, _summary_table
 from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.module_utils._node_story import came_to_its_end
 from ansible_collections.lab.multidevice.plugins.module_utils._summary import has_failed
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _logs, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
@@ -298,8 +299,9 @@ def _node(run: Record, name: str, node: Record, target: str, outputs: t.Mapping[
         "roles": " ".join(node["roles"]),
         "failed": _has_failed(node),
         "facts": facts,
+        "told": [text for text in (node.get("text"), *node.get("notes", ())) if text],
         "scripts": [
-            _script(script, outputs[run["number"], name, script["id"]], finished=run["result"] == "finish")
+            _script(script, outputs[run["number"], name, script["id"]], finished=came_to_its_end(run))
             for script in node["scripts"]
         ],
     }
@@ -343,6 +345,8 @@ def _ended(script: Record, *, at_the_end: bool) -> str:
         return "until the end"
     if word == "0":
         return "✔"
+    if word == "-":
+        return "nobody has seen the end"
     return f"✘ exit code {word}" if word.lstrip("-").isdigit() else f"✘ {word}" if has_failed(script) else word
 
 

@@ -31,6 +31,9 @@ def processes():
 def names(folder):
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
+def contents(folder):
+    return {name: open(os.path.join(folder, name), errors="replace").read() for name in names(folder)}
+
 devices = json.loads(subprocess.check_output(["ip", "-json", "address"]))
 print(json.dumps({
     "processes": sorted(processes()),
@@ -41,6 +44,7 @@ print(json.dumps({
     "hosts": open("/etc/hosts").read(),
     "runs": names("/var/tmp") + names("/run/multidevice"),
     "tmp": names("/tmp"),
+    "ssh": contents("/root/.ssh"),
 }))
 """
 

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 import typing as t
 
 import redis
 
-from coordination.redis_server import RedisServer
+from coordination.redis_server import RedisServer, binaries
 from end_to_end.contract import check_shape
 from end_to_end.plays import Play, marked_processes, wait_until
 from end_to_end.sites import Site
@@ -96,3 +98,45 @@ def test_no_other_redis_is_started(site: Site, server: RedisServer) -> None:
     site.assert_clean(play)
     record = json.loads(next(iter(t.cast(dict[str, str], server.client().hgetall("sched/cluster_state")).values())))
     assert record["state"] == "abort"
+
+
+SURVIVES = """\
+cluster: some-machines
+if role server:
+  serve:
+if role client:
+  work:
+"""
+
+
+def test_a_run_goes_on_when_redis_is_started_anew(site: Site) -> None:
+    server = RedisServer(binaries()[max(binaries())], "--appendonly", "yes")
+    try:
+        site.cluster({"server-1": ["server"], "client-1": ["client"]})
+        work = "echo here; until [ -e /tmp/go ]; do sleep 0.2; done; rm /tmp/go"
+        job = site.job(SURVIVES, daemon_serve="exec sleep 600", tests_work=work)
+        play = site.start(job, variables={"multidevice_redis_url": server.url, "multidevice_lease": 6})
+        site.wait_for_script(play, "client-1", "test-work")
+        server.end(signal.SIGKILL)
+        time.sleep(2)
+        server.start()
+        site.lab.exec("client-1", ["touch", "/tmp/go"])
+        assert play.wait() == 0, play.output
+        check_shape(play.summary)
+        site.assert_clean(play)
+    finally:
+        server.close()
+
+
+def test_machines_are_cleaned_when_redis_stays_away(site: Site, server: RedisServer) -> None:
+    site.cluster({"server-1": ["server"], "client-1": ["client"]})
+    job = site.job(SURVIVES, daemon_serve="exec sleep 600", tests_work="echo here; trap '' TERM; sleep 600; sleep 600")
+    variables = {"multidevice_redis_url": server.url, "multidevice_lease": 4, "multidevice_slice": 2}
+    play = site.start(job, variables=variables, MULTIDEVICE_REDIS_TIMEOUT="3")
+    site.wait_for_script(play, "client-1", "test-work")
+    server.end(signal.SIGKILL)
+    assert play.wait(90) != 0
+    said = f"Redis at {server.socket} does not answer (tried for 3 s)"
+    assert said in play.output, play.output
+    assert "Traceback" not in play.output
+    site.assert_clean(play)

@@ -195,6 +195,36 @@ def test_a_full_disk_on_a_node(site: Site) -> None:
     check(site, play, text, client_1=text, server_1="daemon serve was stopped …the run was aborted")
 
 
+ENDS_ITS_SUPERVISOR = "trap 'kill -KILL $(pgrep -f \"[p]ython.*_supervisor.py\" | sort -n | tail -n 1)' TERM; "
+# A path that is just not too long for the machine is for the controller, where the folder of the results is deeper.
+TOO_DEEP = """\
+cd "$RESULT_ROOT"; name=$(printf %0200d 0)
+while [ ${#PWD} -lt 3850 ]; do mkdir $name; cd $name; done
+echo kept >$(printf %0$((4080 - ${#PWD}))d 0)
+"""
+
+
+def test_results_that_cannot_be_fetched(site: Site) -> None:
+    """All scripts have done well, but nobody will ever see it: this is no good run."""
+    play = start(site, f"{ENDS_ITS_SUPERVISOR} while :; do sleep 0.1; done", TOO_DEEP)
+    assert play.wait() == 2, play.output
+    run = summary_of(play)
+    assert {node["state"] for node in run["nodes"].values()} == {"finish"}
+    ended = "the supervisor on server-1 was ended from outside"
+    reason = f"the results of server-1 could not be fetched: {ended}"
+    of_client = f"they cannot be written to {play.submission}/runs/1/nodes/client-1: File name too long"
+    check(
+        site,
+        play,
+        reason,
+        server_1=f"daemon serve served until the end{NOTHING_SEEN}",
+        client_1=f"test work ended with success; its results could not be fetched: {of_client}",
+    )
+    assert f"abort: {reason}" in play.output
+    # What was fetched before is kept.
+    assert output_of(play, "client-1", "test-work") == b""
+
+
 def test_interrupted_by_ctrl_c(site: Site) -> None:
     play = start(site, "exec sleep 600", f"{FORKS_AND_EXITS[:-6]} exec sleep 600")
     wait_for_test(site, play)
@@ -330,6 +360,34 @@ def test_a_wrong_cable(site: Site) -> None:
     assert "server-1" in run["reason"]["text"] + str(run["reason"]["node"])
     assert not any(script["started"] for script in scripts_of(run).values())
     site.assert_clean(play)
+
+
+REACHES_THE_SERVER = """\
+for address in server server-1 "$server"; do ssh "$address" 'hostname; cat >>/tmp/said' <"$TMP/word" || exit 3; done
+ls "$HOME/.ssh"
+"""
+
+
+def test_scripts_that_reach_another_machine_by_ssh(site: Site) -> None:
+    """With a key that is made for the run; what was set before stays as it was."""
+    config = "# mine\nHost *\n  ServerAliveInterval 7\n"
+    for node in NODES:
+        write = f"mkdir -p -m 700 /root/.ssh && printf '%s' '{config}' >/root/.ssh/config"
+        site.lab.exec(node, ["sh", "-c", f"[ -e /root/.ssh/config ] || {{ {write}; }}"])
+        site.untouched[node] = site.look(node)
+    work = f"printf word >$TMP/word; {REACHES_THE_SERVER}"
+    assert start(site, "exec sleep 600", work).wait() == 2
+    refused = site.plays[-1]
+    assert "test script work ended with exit code 3" in summary_of(refused)["reason"]["text"]
+    play = start(site, "exec sleep 600", work, multidevice_node_ssh=True)
+    assert play.wait() == 0, play.output
+    said = output_of(play, "client-1", "test-work").decode().split()
+    assert said[:3] == ["server-1"] * 3 and {"authorized_keys", "config"} <= set(said[3:])
+    assert site.lab.exec("server-1", ["cat", "/tmp/said"]).stdout == "word" * 3
+    site.lab.exec("server-1", ["rm", "/tmp/said"])
+    done = "test work ended with success"
+    check(site, play, None, server_1="daemon serve served until the end", client_1=done)
+    assert not marked_processes(play.mark)
 
 
 SSHD = textwrap.dedent("""\

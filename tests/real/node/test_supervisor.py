@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
+from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
 
 from node.supervised import Controller, Machine, script
 
@@ -460,6 +462,35 @@ def test_two_runs_on_one_machine_do_not_touch_each_other(machine: Machine) -> No
     assert "192.0.2.2 server" in machine.hosts.read_text()
     assert "192.0.2.1 server" not in machine.hosts.read_text()
     finish(two)
+
+
+def test_a_script_tree_is_put_on_a_machine_once(machine: Machine, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    (root / "tests").mkdir(parents=True)
+    (root / "tests" / "it").write_text('#!/bin/sh\ncat "$LKP_SRC/tests/it"')
+    (root / "tests" / "it").chmod(0o755)
+    checksum, archive = _script_tree.pack(root, tmp_path)
+    which = {"root": "/home/me/checkout", "checksum": checksum}
+    _folder, one = machine.new_run()
+    assert not one.ask("has_tree", **which)["present"]
+    data = base64.b64encode(archive.read_bytes()).decode()
+    assert one.ask("put_tree", **which, offset=0, data=data, last=True)["ok"]
+    _folder, two = machine.new_run()
+    assert two.ask("has_tree", **which)["present"]
+    finish(one)
+    of_tree = {"id": "test-it", "name": "it", "kind": "test", "root": which["root"], "path": "tests/it"}
+    assert two.run(of_tree)["state"] == "finished"
+    assert two.collect()[0]["test-it/stdout"] == (root / "tests" / "it").read_bytes()
+    finish(two)
+
+
+def test_a_script_tree_that_did_not_arrive_whole_is_refused(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    which = {"root": "/home/me/checkout", "checksum": "1" * 64}
+    answer = controller.ask("put_tree", **which, offset=0, data=base64.b64encode(b"half").decode(), last=True)
+    assert (answer["ok"], answer["text"]) == (False, "the script tree did not arrive whole: its checksum differs")
+    assert not controller.ask("has_tree", **which)["present"]
+    finish(controller)
 
 
 # A full disk

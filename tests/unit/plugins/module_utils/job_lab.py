@@ -75,7 +75,10 @@ class JobLab:
             self.plan(job, **options)
         message = str(caught.value)
         assert "\n" not in message
-        return message.replace(str(self.folder / "jobs") + "/", "").replace(str(self.tree / "cluster") + "/", "")
+        return self.without_folders(message)
+
+    def without_folders(self, message: str) -> str:
+        return message.replace(f"{self.folder}/jobs/", "").replace(f"{self.tree}/cluster/", "")
 
 
 def environment(node: dict[str, t.Any], script_id: str) -> dict[str, t.Any]:

@@ -24,6 +24,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._direct_network im
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_of
+from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.bad_input import CLUSTERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,54 +74,7 @@ def test_a_mac_of_digits_is_no_number(tmp_path: Path) -> None:
     assert read(tmp_path, "a: {roles: [x], macs: [52:54:00:12:34:56]}").nodes[0].macs == ["52:54:00:12:34:56"]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", 'cluster "lab" has no nodes'),
-        ("nodes:\n", 'line 1: cluster "lab" has no nodes'),
-        ("nodes: {}\n", 'cluster "lab" has no nodes'),
-        ("ip0: 1\nswitch: x\n", 'cluster "lab" has no nodes'),
-        ("- a\n- b\n", "a cluster is a mapping of node names, not a list"),
-        ("nodes: [a, b]\n", 'key "nodes": expects a mapping of node names, not a list'),
-        ("nodes:\n  a:\n", 'line 2, key "a": a node is a mapping with roles and macs, not nothing'),
-        ("nodes:\n  a: {role: [x]}\n", 'key "a": the node has no "roles:"; write'),
-        ("nodes:\n  a: {roles: {x: 1}}\n", 'key "roles": node "a": expects a list, not a mapping'),
-        ("nodes:\n  a: {roles: [[x]]}\n", "expects a list of texts, but a list is in it"),
-        ("nodes:\n  a: {roles: [x, x]}\n", 'node "a" has the same role twice'),
-        ("nodes:\n  a: {roles: ['x y']}\n", '"x y" is no name of a role'),
-        ("nodes:\n  a: {roles: ['x;y']}\n", '"x;y" is no name of a role'),
-        ("nodes:\n  a: {roles: ['$(x)']}\n", '"$(x)" is no name of a role'),
-        ("nodes:\n  a: {roles: [PATH]}\n", 'a role cannot be called "PATH"'),
-        ("nodes:\n  a: {roles: [x-y]}\n  b: {roles: [x.y]}\n", "would both be exported as x_y"),
-        ("nodes:\n  a/b: {roles: [x]}\n", 'line 2, key "a/b": a node\'s name starts with'),
-        ("nodes:\n  a..b: {roles: [x]}\n", 'key "a..b": a node\'s name'),
-        ("nodes:\n  ..: {roles: [x]}\n", 'key "..": a node\'s name'),
-        ("nodes:\n  -oProxyCommand=x: {roles: [x]}\n", "a node's name"),
-        ("nodes:\n  'a b': {roles: [x]}\n", 'key "a b": a node\'s name'),
-        ('nodes:\n  "a\\nb": {roles: [x]}\n', 'key "a\\nb": a node\'s name'),
-        ("nodes:\n  'a;reboot': {roles: [x]}\n", 'key "a;reboot": a node\'s name'),
-        (f"nodes:\n  {'a' * 129}: {{roles: [x]}}\n", "a node's name"),
-        ("nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00']}\n", '"02:00:00:00:00" is no address of a network card'),
-        ("nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00:0g']}\n", "is no address of a network card"),
-        ("nodes:\n  a: {roles: [x], macs: ['02:00-00:00:00:01']}\n", "is no address of a network card"),
-        ("nodes:\n  a: {roles: [x], macs: ['00:00:00:00:00:00']}\n", "is no address of a network card"),
-        ("nodes:\n  a: {roles: [x], macs: [{b: c}]}\n", "expects a list of texts, but a mapping is in it"),
-        (
-            "nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00:01']}\n  b: {roles: [y], macs: ['02-00-00-00-00-01']}\n",
-            'line 3, key "b": the MAC 02:00:00:00:00:01 is there twice: node "a" has it as well',
-        ),
-        ("ip0: one\nnodes: {a: {roles: [x]}}\n", 'line 1, key "ip0": expects the number of the first host'),
-        ("ip0: -1\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
-        ("ip0: yes\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
-        ("ip0: [1]\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
-        ("a: {roles: [x]}\na: {roles: [y]}\n", 'line 2, key "a": the key is there twice, first in line 1'),
-        ("nodes: {a: {roles: [x]}}\n---\nnodes: {b: {roles: [x]}}\n", "is one YAML document, this one has 2"),
-        ("nodes:\n  a: {roles: [x}\n", "line 2, column"),
-        ("nodes:\n\ta: 1\n", "line 2, column 1: not YAML"),
-        (b"nodes:\n  a\xff: 1\n", "line 2: the file is not UTF-8 text"),
-        ("<< : other\nnodes: {a: {roles: [x]}}\n", 'key "<<": expects a mapping'),
-    ],
-)
+@pytest.mark.parametrize(("text", "expected"), CLUSTERS)
 def test_bad_cluster_files(tmp_path: Path, text: str | bytes, expected: str) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, text)

@@ -628,11 +628,12 @@ def test_warnings_of_scripts_that_are_not_there(lab: JobLab, key: str, value: st
 def test_each_node_has_a_job_of_its_own(lab: JobLab) -> None:
     lab.cluster(TWO_NODES.replace("client", "server"))
     one, two = lab.nodes(job("x: {a: 1}\nif role server:\n  netserver: {y: 1}\n")).values()
-    one["job"]["x"]["a"] = 2
-    one["scripts"][0]["env"]["y"] = "2"
-    assert two["job"]["x"] == {"a": 1} and two["scripts"][0]["env"] == {"y": "1"}
-    assert two["job"]["id"] == two["job_id"] and two["job"]["cluster_id"] == "20261123T181530-k3f9.1"
-    assert two["job"]["netserver"] == {"y": 1} and "cluster_spec" not in two["job"]
+    assert [node["job"]["node"] for node in (one, two)] == ["one", "two"]
+    assert [node["job"]["direct_ips"] for node in (one, two)] == ["192.168.222.1", "192.168.222.2"]
+    for node in (one, two):
+        assert node["job"]["x"] == {"a": 1} and node["scripts"][0]["env"] == {"y": "1"}
+        assert node["job"]["id"] == node["job_id"] and node["job"]["cluster_id"] == "20261123T181530-k3f9.1"
+        assert node["job"]["netserver"] == {"y": 1} and "cluster_spec" not in node["job"]
 
 
 def test_a_large_cluster(lab: JobLab) -> None:

@@ -34,6 +34,7 @@ OTHERS = {"node": "server-1", "kind": "failed"}
         ),
         (run_with(OTHERS, script("netperf", -15, stopped=True)), ["cluster.abort: 1"]),
         (run_with(OTHERS, script("netperf", None)), ["cluster.abort: 1"]),
+        (run_with({"node": "client-1", "kind": "results_lost"}, script("netperf", 0)), ["cluster.abort: 1"]),
         (run_with({"node": None, "kind": "timeout"}), ["cluster.timeout: 1"]),
         (run_with({"node": "client-1", "kind": "timeout"}), ["cluster.timeout: 1"]),
     ],

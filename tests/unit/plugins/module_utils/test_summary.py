@@ -192,3 +192,30 @@ def test_metrics_of_the_same_name_are_told_apart() -> None:
     run = run_of(1, 10)
     run["nodes"]["n0"]["scripts"].append({**record("other"), "metrics": {"speed": {"value": 1, "unit": "MB/s"}}})
     assert [column.label for column in _matrix.columns([run])] == ["work: speed", "other: speed"]
+
+
+LOST = {"node": "client-1", "what": "results_lost", "data": {"text": "No space left on device"}}
+
+
+def test_a_run_whose_results_are_lost_does_not_count_as_good() -> None:
+    events = [
+        *({"node": node, "what": what, "data": None} for node in TWO for what in ("prepared", "left")),
+        script("client-1", name="work", exit_code=0, finished=11.0),
+        LOST,
+    ]
+    result = summary(TWO, events)
+    text = "the results of client-1 could not be fetched: No space left on device"
+    (run,) = result["runs"]
+    assert (result["result"], run["result"]) == ("abort", "abort")
+    assert run["reason"]["node"] == "client-1" and run["reason"]["text"] == text
+    assert _summary_table.verdict(result) == f"s: abort: {text}"
+    assert {name: node["text"] for name, node in run["nodes"].items()} == {
+        "server-1": "took part without a script",
+        "client-1": "test work ended with success; its results could not be fetched: No space left on device",
+    }
+
+
+def test_the_reason_of_an_abort_is_kept_when_results_are_lost_too() -> None:
+    why = {"node": "server-1", "script": None, "exit_code": None, "text": "no memory", "kind": "failed"}
+    (run,) = summary(TWO, [LOST], result="abort", reason=why)["runs"]
+    assert run["reason"] == why

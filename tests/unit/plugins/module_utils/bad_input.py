@@ -1,0 +1,321 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What cannot be run, with a part of the sentence that refuses it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import JobLab
+
+BLOCKS = "if role server:\n  netserver:\nif role client:\n  netperf:\n"
+GOOD = f"cluster: pair\n{BLOCKS}"
+
+
+def bad_input_lab(folder: Path) -> JobLab:
+    """The cluster, the scripts and the files to include that the jobs below name."""
+    lab = JobLab(folder)
+    lab.cluster()
+    lab.scripts("tests/netperf", "tests/sleep", options=["test"])
+    lab.scripts("daemon/netserver")
+    lab.write("outside.yaml", "x: 1\n")
+    os.symlink(folder / "outside.yaml", folder / "jobs" / "link.yaml")
+    lab.write("jobs/loop.yaml", "<< : loop.yaml\n")
+    lab.write("jobs/many.yaml", "<< : empty.yaml\n" * 200)
+    lab.write("jobs/empty.yaml", "")
+    lab.write("jobs/list.yaml", "- a\n")
+    lab.write("jobs/two.yaml", "a: 1\n---\nb: 2\n")
+    lab.write("jobs/bad.yaml", "a: 1\nb: [\n")
+    lab.write("jobs/erb.yaml", "a: 1\ny: <%= system('x') %>\n")
+    return lab
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in ("ab", "bc", "cd", "de", "ef", "fg", "gh", "hi", "ij")
+)
+DOUBLING = "a0: &a0 {k: v}\n" + "".join(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 40))
+
+JOBS: dict[str, tuple[str | bytes, str]] = {
+    # YAML
+    "not closed": ("cluster: [pair\nx: 1\n", "job.yaml, line 2, column 2: not YAML: "),
+    "tab": (
+        "cluster: pair\n\tx: 1\n",
+        "job.yaml, line 2, column 1: not YAML: found ",
+    ),
+    "indentation": (
+        f"cluster: pair\n  x: 1\n{BLOCKS}",
+        "job.yaml, line 2, column 4: not YAML: mapping values are not allowed",
+    ),
+    "not UTF-8": (b"cluster: pair\nx: \xff\n", "job.yaml, line 2: the file is not UTF-8 text."),
+    "control character": (
+        b"cluster: pair\nx: \x01\n",
+        "job.yaml, line 2: not YAML: the character U+0001 is not allowed in it.",
+    ),
+    "NUL": ('cluster: pair\nx: "a\\0b"\n', "job.yaml, line 2: the text holds a NUL character."),
+    "twice": (
+        "cluster: pair\nx: 1\nx: 2\n",
+        'job.yaml, line 3, key "x": the key is there twice, first in line 2; keep one',
+    ),
+    "twice inside": (
+        f"cluster: pair\n{BLOCKS}  netperf: {{}}\n",
+        'job.yaml, line 6, key "netperf": the key is there twice, first in line 5',
+    ),
+    "role twice": (
+        "cluster: pair\nif role server:\n  a: 1\nif role  server :\n  b: 1\n",
+        'job.yaml, line 4, key "if role server": the key is there twice, first in line 2',
+    ),
+    "key that is a list": ("? [a, b]\n: c\n", "job.yaml, line 1: a key must be a text, not a list or a mapping."),
+    "key that is an alias": ("a: &a x\n*a : y\n", 'job.yaml, line 2: the alias "*a" cannot be a key.'),
+    "tag": (
+        "x: !ruby/object:Gem {a: b}\n",
+        'job.yaml, line 1: the YAML tag "!ruby/object:Gem" is not allowed; write a plain',
+    ),
+    "Python tag": (
+        "x: !!python/object/apply:os.system ['true']\n",
+        'line 1: the YAML tag "tag:yaml.org,2002:python/object',
+    ),
+    "scalar tag": ("x: !env HOME\n", 'job.yaml, line 1: the YAML tag "!env" is not allowed'),
+    "unknown alias": ("x: *a\n", 'job.yaml, line 1: the alias "*a" has no anchor above it, or stands in it.'),
+    "alias in itself": ("x: &a [*a]\n", 'job.yaml, line 1: the alias "*a" has no anchor above it, or stands in it.'),
+    "deep flow": ("x: " + "[" * 10_000 + "]" * 10_000, "job.yaml, line 1: nested more than 64 levels deep."),
+    "deep mappings": ("x: " + "{a: " * 10_000 + "}" * 10_000, "job.yaml, line 1: nested more than 64 levels deep."),
+    "deep keys": ("x: " + "{" * 10_000 + "}" * 10_000, "job.yaml, line 1: nested more than 64 levels deep."),
+    "deep blocks": (
+        "\n".join(f"{' ' * level}a:" for level in range(1000)),
+        "job.yaml, line 65: nested more than 64 levels deep.",
+    ),
+    "exploding anchors": (LAUGHS, "job.yaml, line 6: more than 250000 values once its aliases are written out."),
+    "doubling anchors": (DOUBLING, "more than 250000 values once its aliases are written out."),
+    "exploding text": (
+        "a: &a " + "x" * 100_000 + "\nb: [" + ", ".join(["*a"] * 1000) + "]\n",
+        "job.yaml, line 2: more than 250000 values",
+    ),
+    "empty": ("", "job.yaml: the job file is empty."),
+    "only a comment": ("# nothing\n---\n", "job.yaml: the job file is empty."),
+    "list": ("- a\n", "job.yaml: a job is a mapping of keys and values, not a list."),
+    "text": ("hello\n", 'job.yaml: a job is a mapping of keys and values, not "hello".'),
+    # Clusters and roles
+    "no cluster": (BLOCKS, 'job.yaml, line 1: the job names no cluster; write "cluster: NAME" or "cluster_spec:".'),
+    "cluster is a list": (
+        f"cluster: [pair, other]\n{BLOCKS}",
+        'job.yaml, line 1, key "cluster": expects the name of a cluster file, not a list.',
+    ),
+    "cluster is a number": (f"cluster: 5\n{BLOCKS}", 'key "cluster": expects the name of a cluster file, not "5".'),
+    "cluster is not there": (f"cluster: par\n{BLOCKS}", 'job.yaml, line 1, key "cluster": no cluster file "par" in'),
+    "cluster is nearly there": (f"cluster: pairr\n{BLOCKS}", "Did you mean pair?"),
+    "cluster with a path": (f"cluster: ../pair\n{BLOCKS}", '"../pair" is no name of a cluster file'),
+    "cluster with a space": (f"cluster: 'a b'\n{BLOCKS}", '"a b" is no name of a cluster file'),
+    "cluster without nodes": (
+        f"cluster_spec: {{nodes: }}\n{BLOCKS}",
+        'job.yaml, line 1: cluster "cluster_spec" has no nodes.',
+    ),
+    "cluster_spec is a text": (f"cluster_spec: x\n{BLOCKS}", 'a cluster is a mapping of node names, not "x".'),
+    "MAC": (
+        f"cluster_spec:\n  nodes:\n    a:\n      roles: [server]\n      macs: [zz]\n{BLOCKS}",
+        'job.yaml, line 5, key "macs": "zz" is no address of a network card; write it like "02:00:00:00:00:01".',
+    ),
+    "no role": (
+        "cluster: pair\nnetperf:\n",
+        'line 1: the job has no "if role X:" block, so no machine has anything to do.',
+    ),
+    "role without a node": (
+        "cluster: pair\nif role server:\nif role clients:\n",
+        'line 3, key "if role clients": no node of cluster "pair" (pair) has the role "clients". Did you mean client?',
+    ),
+    "two words": (
+        "cluster: pair\nif role server client:\n",
+        'job.yaml, line 2, key "if role server client": "server client" is one name here, and no role has spaces; write one',
+    ),
+    "two nested words": (
+        "cluster: pair\nif role server:\n  if role a b:\n",
+        'line 3, key "if role a b": "a b" is one name',
+    ),
+    "no word": ("cluster: pair\n'if role :':\n", 'the role is missing; write "if role server:".'),
+    "role without a colon": (
+        "cluster: pair\nif role: server\n",
+        'key "if role": the role is missing; write "if role server:"',
+    ),
+    "role with a slash": ("cluster: pair\nif role a/b:\n", '"a/b" is no name of a role: one word of letters'),
+    "role with dots": ("cluster: pair\nif role ..:\n", '".." is no name of a role'),
+    "role with shell": ("cluster: pair\nif role $(x):\n", '"$(x)" is no name of a role'),
+    "role with a newline": ('cluster: pair\n"if role a\\nb":\n', '"a\\nb" is one name here'),
+    "role PATH": ("cluster: pair\nif role PATH:\n", 'a role cannot be called "PATH"'),
+    "role is a list": (
+        "cluster: pair\nif role server: [netserver]\n",
+        'job.yaml, line 2, key "if role server": expects the scripts and variables of the role as a mapping, not a list.',
+    ),
+    "role among parameters": (
+        "cluster: pair\nif role client:\n  netperf:\n    if role client:\n      x: 1\n",
+        'job.yaml, line 4, key "if role client": an "if role" block cannot stand among the parameters of a script.',
+    ),
+    # Constructs that are not supported
+    "ERB": (
+        "cluster: pair\nx: <%= `id` %>\n",
+        'line 2, key "x": the embedded Ruby "<%= `id` %>" is not run; write the value',
+    ),
+    "ERB on lines": (
+        "cluster: pair\nx:\n  <% 3.times do |i| %>\n  - a\n",
+        'key "x": the embedded Ruby "<% 3.times do |i| %> - a" is not',
+    ),
+    "ERB line": ("cluster: pair\n% if true\nx: 1\n", 'job.yaml, line 2: the embedded Ruby "% if true" is not run'),
+    "ERB key": ("cluster: pair\n<%= x %>: 1\n", "job.yaml, line 2: the embedded Ruby"),
+    "ERB in a script": (
+        "script tests/a: |\n  <%= File.read('x') %>\n",
+        'key "script tests/a": the embedded Ruby "<%= File',
+    ),
+    "expression": (
+        "cluster: pair\nx: '{{ runtime * 2 }}'\n",
+        'key "x": the embedded Ruby "{{ runtime * 2 }}" is not run',
+    ),
+    "expression without quotes": ("x: {{ runtime * 2 }}\n", "line 1: a key must be a text"),
+    "reference in text": ("cluster: pair\nx: {{ a }} b\n", 'Write a value that holds "{{ }}" in quotes.'),
+    "reference to nothing": (
+        f"x: '{{{{ y }}}}'\n{GOOD}",
+        'line 1, key "x": "{{ y }}" refers to "y", which is no plain value',
+    ),
+    "reference to a list": (
+        f"y: [1]\nx: '{{{{ y }}}}'\n{GOOD}",
+        '"{{ y }}" refers to "y", which is no plain value of the job',
+    ),
+    "reference to itself": (f"x: '{{{{ x }}}}'\n{GOOD}", '"{{ x }}" refers to "x", which is no plain value of the job'),
+    "reference to a reference": (f"y: '{{{{ x }}}}'\nx: '{{{{ y }}}}'\n{GOOD}", "which is no plain value of the job"),
+    "override": ("override:\n  x: 1\n", 'line 1, key "override": is not supported; write the values in the documents'),
+    "if-role": (
+        "netperf:\n  if-role: server\n",
+        'line 2, key "if-role": is not supported; put the script into an "if role X:"',
+    ),
+    "loop": (
+        "for i in 1 2:\n  netperf:\n",
+        'line 1, key "for i in 1 2": a shell "for" is not supported; put the loop into the',
+    ),
+    "while": ("while true:\n  netperf:\n", 'a shell "while" is not supported'),
+    "function": (
+        "function foo: |\n  echo\n",
+        '"function" is not supported; write the commands as a "script tests/NAME: |"',
+    ),
+    "command": ("command ls -l:\n", '"command" is not supported'),
+    "call": ("call foo:\n", '"call" is not supported'),
+    "source": ("source foo:\n", '"source" is not supported'),
+    "tied parameters": (
+        "a | b:\n- 1 | 2\n",
+        'key "a | b": parameters tied together are not supported; write one document',
+    ),
+    "tied parameters with spaces": ("os os_version:\n- debian 12\n", "parameters tied together are not supported"),
+    "background block": (
+        f"{GOOD}load:\n  netperf: {{x: 1}}\n",
+        'line 6, key "load": names no script but holds one, "netperf"; a block that runs in the background is not supported',
+    ),
+    "roles in a block": (f"{GOOD}load:\n  if role server:\n    x: 1\n", 'names no script but holds an "if role" block'),
+    "condition without scripts": (
+        f"{GOOD}if [ -e /x ]:\n  a: 1\n",
+        'line 6, key "if [ -e /x ]": sets variables but runs no script; set them in the scripts that need them.',
+    ),
+    "condition of two lines": ('"if a\\nb":\n  netperf:\n', "the condition must be one line of shell"),
+    # Includes
+    "include nothing": ("<< : none.yaml\n", 'line 1, key "<<": no file "none.yaml" to include: it must lie in'),
+    "include absolute": ("<< : /etc/passwd\n", 'no file "/etc/passwd" to include'),
+    "include outside": ("<< : ../outside.yaml\n", 'no file "../outside.yaml" to include'),
+    "include through a link": ("<< : link.yaml\n", 'no file "link.yaml" to include'),
+    "include a loop": (
+        "<< : loop.yaml\n",
+        'loop.yaml, line 1, key "<<": the file "loop.yaml" includes itself, or is included',
+    ),
+    "include many": ("<< : many.yaml\n", "more than 100 files are included."),
+    "include a list": ("<< : list.yaml\n", 'the file "list.yaml" must hold one mapping of keys and values.'),
+    "include documents": ("<< : two.yaml\n", 'the file "two.yaml" must hold one mapping'),
+    "include bad YAML": ("x: 1\n<< : bad.yaml\n", "bad.yaml, line 3, column 1: not YAML: "),
+    "include ERB": ("x: 1\n<< : erb.yaml\n", 'erb.yaml, line 2, key "y": the embedded Ruby'),
+    "merge a list": ("<< : [a]\n", 'line 1, key "<<": expects a mapping, not "a".'),
+    # Scripts
+    "inline path": ("script tests/../x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
+    "inline stats path": ("script stats/../x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
+    "inline folder": ("script bin/x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
+    "inline without a name": ("script: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
+    "inline list": ("script tests/x: [a]\n", 'key "script tests/x": expects the text of the script, not a list.'),
+    "open quote": (
+        f"{GOOD}  sleep: it's\n",
+        'line 6, key "sleep": "it\'s" cannot be split into arguments: a quote is not',
+    ),
+    "ready for nothing": (
+        f"ready: {{netsever: {{port: 5}}}}\n{GOOD}",
+        'key "ready.netsever": no daemon of that name. Did you',
+    ),
+    "ready for a test": (f"ready: {{netperf: {{port: 5}}}}\n{GOOD}", 'key "ready.netperf": no daemon of that name.'),
+    "ready by name": (
+        f"ready: {{netserver: 5}}\n{GOOD}",
+        'key "netserver": expects one of port, file and command, and a',
+    ),
+    "ready in two ways": (
+        f"ready: {{netserver: {{port: 5, file: x}}}}\n{GOOD}",
+        "expects one of port, file and command",
+    ),
+    "ready port": (
+        f"ready: {{netserver: {{port: 70000}}}}\n{GOOD}",
+        'key "netserver.port": expects a number from 1 to 65535',
+    ),
+    "ready file": (f"ready: {{netserver: {{file: [a]}}}}\n{GOOD}", 'key "netserver.file": expects a text, not a list.'),
+    "ready timeout": (
+        f"ready: {{netserver: {{port: 1, timeout: x}}}}\n{GOOD}",
+        'expects a time such as 30 or "5m", not "x".',
+    ),
+    "timeout": (f"timeout: {{netperf: -1}}\n{GOOD}", 'key "netperf": expects a time such as 30 or "5m", not "-1".'),
+    "timeout of nothing": (
+        f"timeout: {{netpref: 5}}\n{GOOD}",
+        'key "timeout.netpref": no script of that name. Did you mean',
+    ),
+    "too many runs": (
+        f"{GOOD}    test: [{', '.join(['x'] * 40)}]\n  sleep: [{', '.join(['x'] * 40)}]\n",
+        "job.yaml, line 7: the parameter lists of the job make more than 1000 runs",
+    ),
+}
+
+# Of each file that is called "lab", its text.
+CLUSTERS: list[tuple[str | bytes, str]] = [
+    ("", 'cluster "lab" has no nodes'),
+    ("nodes:\n", 'line 1: cluster "lab" has no nodes'),
+    ("nodes: {}\n", 'cluster "lab" has no nodes'),
+    ("ip0: 1\nswitch: x\n", 'cluster "lab" has no nodes'),
+    ("- a\n- b\n", "a cluster is a mapping of node names, not a list"),
+    ("nodes: [a, b]\n", 'key "nodes": expects a mapping of node names, not a list'),
+    ("nodes:\n  a:\n", 'line 2, key "a": a node is a mapping with roles and macs, not nothing'),
+    ("nodes:\n  a: {role: [x]}\n", 'key "a": the node has no "roles:"; write'),
+    ("nodes:\n  a: {roles: {x: 1}}\n", 'key "roles": node "a": expects a list, not a mapping'),
+    ("nodes:\n  a: {roles: [[x]]}\n", "expects a list of texts, but a list is in it"),
+    ("nodes:\n  a: {roles: [x, x]}\n", 'node "a" has the same role twice'),
+    ("nodes:\n  a: {roles: ['x y']}\n", '"x y" is no name of a role'),
+    ("nodes:\n  a: {roles: ['x;y']}\n", '"x;y" is no name of a role'),
+    ("nodes:\n  a: {roles: ['$(x)']}\n", '"$(x)" is no name of a role'),
+    ("nodes:\n  a: {roles: [PATH]}\n", 'a role cannot be called "PATH"'),
+    ("nodes:\n  a: {roles: [x-y]}\n  b: {roles: [x.y]}\n", "would both be exported as x_y"),
+    ("nodes:\n  a/b: {roles: [x]}\n", 'line 2, key "a/b": a node\'s name starts with'),
+    ("nodes:\n  a..b: {roles: [x]}\n", 'key "a..b": a node\'s name'),
+    ("nodes:\n  ..: {roles: [x]}\n", 'key "..": a node\'s name'),
+    ("nodes:\n  -oProxyCommand=x: {roles: [x]}\n", "a node's name"),
+    ("nodes:\n  'a b': {roles: [x]}\n", 'key "a b": a node\'s name'),
+    ('nodes:\n  "a\\nb": {roles: [x]}\n', 'key "a\\nb": a node\'s name'),
+    ("nodes:\n  'a;reboot': {roles: [x]}\n", 'key "a;reboot": a node\'s name'),
+    (f"nodes:\n  {'a' * 129}: {{roles: [x]}}\n", "a node's name"),
+    ("nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00']}\n", '"02:00:00:00:00" is no address of a network card'),
+    ("nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00:0g']}\n", "is no address of a network card"),
+    ("nodes:\n  a: {roles: [x], macs: ['02:00-00:00:00:01']}\n", "is no address of a network card"),
+    ("nodes:\n  a: {roles: [x], macs: ['00:00:00:00:00:00']}\n", "is no address of a network card"),
+    ("nodes:\n  a: {roles: [x], macs: [{b: c}]}\n", "expects a list of texts, but a mapping is in it"),
+    (
+        "nodes:\n  a: {roles: [x], macs: ['02:00:00:00:00:01']}\n  b: {roles: [y], macs: ['02-00-00-00-00-01']}\n",
+        'line 3, key "b": the MAC 02:00:00:00:00:01 is there twice: node "a" has it as well',
+    ),
+    ("ip0: one\nnodes: {a: {roles: [x]}}\n", 'line 1, key "ip0": expects the number of the first host'),
+    ("ip0: -1\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
+    ("ip0: yes\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
+    ("ip0: [1]\nnodes: {a: {roles: [x]}}\n", 'key "ip0": expects the number of the first host'),
+    ("a: {roles: [x]}\na: {roles: [y]}\n", 'line 2, key "a": the key is there twice, first in line 1'),
+    ("nodes: {a: {roles: [x]}}\n---\nnodes: {b: {roles: [x]}}\n", "is one YAML document, this one has 2"),
+    ("nodes:\n  a: {roles: [x}\n", "line 2, column"),
+    ("nodes:\n\ta: 1\n", "line 2, column 1: not YAML"),
+    (b"nodes:\n  a\xff: 1\n", "line 2: the file is not UTF-8 text"),
+    ("<< : other\nnodes: {a: {roles: [x]}}\n", 'key "<<": expects a mapping'),
+]
