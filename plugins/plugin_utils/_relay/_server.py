@@ -94,6 +94,9 @@ class Relay:
     async def _end_part(self, link: NodeLink) -> None:
         """What the play would have done at the end of a node's part."""
         dest = self.results.folder_of(link.job_id)
+        if not link.is_open and self.worker is not None:
+            # The machine keeps them, for the worker to hand in.
+            return
         if not link.is_open:
             self._tell_lost_results(link, "there was no line to it when ansible-playbook ended")
             return

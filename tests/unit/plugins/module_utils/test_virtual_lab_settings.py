@@ -26,6 +26,7 @@ def lab(**changes: t.Any) -> LabSettings:
         "network": "198.18.4.0/22",
         "ssh": False,
         "python": "/usr/bin/python3",
+        "shared_folders": [],
         **changes,
     }
     return LabSettings(nodes=settings.machines(NODES, links=values["links"], network=values["network"]), **values)
