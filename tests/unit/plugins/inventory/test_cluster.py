@@ -105,8 +105,8 @@ keyed_groups:
 
 def test_variables_and_groups_are_made_of_what_is_known(tmp_path: Path) -> None:
     for name, text in {
-        "host_vars/vm--1.yml": "shelf: 3",
-        "host_vars/vm--2.yml": "{shelf: 4, domain: far.example.com}",
+        "host_vars/vm--1.yml": "shelf: low",
+        "host_vars/vm--2.yml": "{shelf: high, domain: far.example.com}",
         "group_vars/all.yml": "domain: lab.example.com",
         "group_vars/server.yml": "power: high",
     }.items():
@@ -116,17 +116,17 @@ def test_variables_and_groups_are_made_of_what_is_known(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     listed = plain(json.loads(done.stdout))
     groups = {name: group["hosts"] for name, group in listed.items() if "hosts" in group}
-    assert {name: groups[name] for name in ("wired", "reached", "shelf_3", "shelf_4", "vm")} == {
+    assert {name: groups[name] for name in ("wired", "reached", "shelf_low", "shelf_high", "vm")} == {
         "wired": ["vm--1"],
         "reached": ["vm--1", "vm--2"],
-        "shelf_3": ["vm--1"],
-        "shelf_4": ["vm--2"],
+        "shelf_low": ["vm--1"],
+        "shelf_high": ["vm--2"],
         "vm": ["vm--1", "vm--2"],
     }
     hosts = listed["_meta"]["hostvars"]
     assert [hosts[name]["ansible_host"] for name in hosts] == ["vm--1.lab.example.com", "vm--2.far.example.com"]
     assert [hosts[name]["first_mac"] for name in hosts] == ["02:00:00:00:00:01", "none"]
-    assert [hosts[name]["shelf"] for name in hosts] == [3, 4]
+    assert [hosts[name]["shelf"] for name in hosts] == ["low", "high"]
 
 
 @pytest.mark.parametrize(
