@@ -44,21 +44,21 @@ class ActionModule(CoordinationAction):
         # Where hosts have other names than the nodes, nothing is known of who drives whom.
         if arrival.verdict is None and coordinator.node(job_id)["node"] == self.play.host:
             missing = [node["node"] for node in coordinator.missing(cluster_of(job_id), barrier)]
-            why = self.play.obstacle(missing) or self._nobody_else(options, self.play.outside(missing))
+            outside = self.play.outside(missing)
+            why = self.play.obstacle(missing) or self._nobody_else(options, outside)
             if why:
                 coordinator.report(job_id, "abort", {"text": why})
+            elif outside and not arrival.retries:
+                self._display.display(f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it")
         return arrival.changed
 
     def _nobody_else(self, options: Result, outside: list[str]) -> str | None:
         """Why nobody brings the nodes that are no hosts of the play; None if another ansible-playbook can."""
-        if not outside:
+        if not outside or RedisSettings.from_options(options).is_set:
             return None
-        if not RedisSettings.from_options(options).is_set:
-            limit = f" --limit {self.play.limit}" if self.play.limit else ""
-            return (
-                f"{self.play.host} would wait for {names(outside)}, which this play does not have{limit and ' with'}{limit}, and no "
-                "other ansible-playbook can bring it, as the embedded Redis is for this one only; set redis_url, or have "
-                "all machines of the run in the play"
-            )
-        self._display.display(f"{self.play.host} waits for {names(outside)}, which another ansible-playbook has to bring")
-        return None
+        limit = f" with --limit {self.play.limit}" if self.play.limit else ""
+        return (
+            f"{self.play.host} would wait for {names(outside)}, which this play does not have{limit}, and no other "
+            "ansible-playbook can bring it, as the embedded Redis is for this one only; set redis_url, or have all machines "
+            "of the run in the play"
+        )
