@@ -49,7 +49,9 @@ class ActionModule(CoordinationAction):
             if why:
                 coordinator.report(job_id, "abort", {"text": why})
             elif outside and not arrival.retries:
-                self._display.display(f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it")
+                self._display.display(
+                    f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it"
+                )
         return arrival.changed
 
     def _nobody_else(self, options: Result, outside: list[str]) -> str | None:

@@ -97,6 +97,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_
 
 if t.TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
+    from ansible.inventory.host import Host
     from ansible.parsing.dataloader import DataLoader
 
 
@@ -115,42 +116,42 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             cluster = find_cluster(self.get_option("cluster"), folders, relative_to=folder)
         except MultideviceError as exc:
             raise AnsibleParserError(str(exc)) from exc
-        self._add(cluster)
+        self._add(cluster, inventory)
         if self.get_option("compose") or self.get_option("groups") or self.get_option("keyed_groups"):
             for node in cluster.nodes:
-                self._construct(node.name, sources=[*inventory.processed_sources, path])
+                self._construct(inventory.hosts[node.name], inventory, [*inventory.processed_sources, path])
 
-    def _add(self, cluster: Cluster) -> None:
+    def _add(self, cluster: Cluster, inventory: InventoryData) -> None:
         prefix = self.get_option("group_prefix")
-        groups = {role: self.inventory.add_group(shell_name(prefix + role)) for role in cluster.roles}
+        groups = {role: inventory.add_group(shell_name(prefix + role)) for role in cluster.roles}
         for node in cluster.nodes:
-            host = self.inventory.add_host(make_unsafe(node.name))
+            host = inventory.add_host(make_unsafe(node.name))
             for name, value in (
                 ("cluster", cluster.name),
                 ("roles", node.roles),
                 ("macs", node.macs),
                 ("queue", queue_of(node.name)),
             ):
-                self.inventory.set_variable(host, f"multidevice_{name}", make_unsafe(value))
+                inventory.set_variable(host, f"multidevice_{name}", make_unsafe(value))
             for role in node.roles:
-                self.inventory.add_child(groups[role], host)
+                inventory.add_child(groups[role], host)
 
-    def _construct(self, name: str, sources: list[str]) -> None:
+    def _construct(self, host: Host, inventory: InventoryData, sources: list[str]) -> None:
         """Variables and groups of a host's variables, and then of those that have just been made as well."""
         strict = self.get_option("strict")
-        self._set_composite_vars(self.get_option("compose"), self._variables(name, sources), name, strict=strict)
-        known = self._variables(name, sources)
+        known = self._variables(host, inventory, sources)
+        self._set_composite_vars(self.get_option("compose"), known, host.name, strict=strict)
+        known = self._variables(host, inventory, sources)
         for add, wanted in (
             (self._add_host_to_composed_groups, self.get_option("groups")),
             (self._add_host_to_keyed_groups, self.get_option("keyed_groups")),
         ):
-            add(wanted, known, name, strict=strict, fetch_hostvars=False)
+            add(wanted, known, host.name, strict=strict, fetch_hostvars=False)
 
-    def _variables(self, name: str, sources: list[str]) -> dict[str, t.Any]:
+    def _variables(self, host: Host, inventory: InventoryData, sources: list[str]) -> dict[str, t.Any]:
         """What Ansible knows of a host by now, in its own order of precedence."""
-        host = self.inventory.get_host(name)
         # New groups become children of `all` only when the whole inventory has been read.
-        groups = sort_groups({self.inventory.groups["all"], *host.get_groups()})
+        groups = sort_groups({inventory.groups["all"], *host.get_groups()})
         layers = (
             get_group_vars(groups),
             get_vars_from_inventory_sources(self.loader, sources, groups, "all"),

@@ -73,4 +73,3 @@ class CoordinationAction(ActionBase):
         given.pop("redis_config_file", None)
         result: Result = self._execute_module(module_args={**given, **settings.as_options()}, task_vars=variables)
         return result
-

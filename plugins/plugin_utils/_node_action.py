@@ -48,10 +48,12 @@ class NodeAction(ActionBase):
                 self._abort_the_run(self._task.args["job_id"], str(result.get("msg")))
         return result
 
-    def call_relay(self, op: str, *, start_relay: bool = True, timeout: float = 90.0, **request: t.Any) -> dict[str, t.Any]:
+    def call_relay(
+        self, op: str, *, start_relay: bool = True, timeout: float = 90.0, **request: t.Any
+    ) -> dict[str, t.Any]:
         """Put a request about this node's part of its run to the relay; see there for its options and errors."""
-        about = {"job_id": str(self._task.args["job_id"]), "node": self.node}
-        return relay.call(op, start_relay=start_relay, timeout=timeout, **about, **request)
+        job_id = str(self._task.args["job_id"])
+        return relay.call(op, start_relay=start_relay, timeout=timeout, job_id=job_id, node=self.node, **request)
 
     def _abort_the_run(self, job_id: str, text: str) -> None:
         if self.call_relay("failed", start_relay=False, text=text).get("reported"):

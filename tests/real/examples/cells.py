@@ -36,7 +36,11 @@ cluster: two
 if role server: {settle: , serve: , work: }
 if role client: {work: }
 """
-SCRIPTS = {"setup_settle": "exit 0", "daemon_serve": "sleep 600 &", "tests_work": 'echo "$node_roles" >"$RESULT_ROOT/roles"'}
+SCRIPTS = {
+    "setup_settle": "exit 0",
+    "daemon_serve": "sleep 600 &",
+    "tests_work": 'echo "$node_roles" >"$RESULT_ROOT/roles"',
+}
 
 _numbers = itertools.count(1)
 
@@ -134,7 +138,9 @@ class Outcomes:
     def _write_clusters(self) -> None:
         (self.folder / "job" / "cluster").mkdir()
         for name, nodes in (("two", TWO), ("three", self.sites[0].lab.nodes)):
-            content = {node: {"roles": [node.partition("-")[0]], "macs": self.sites[0].lab.macs(node)} for node in nodes}
+            content = {
+                node: {"roles": [node.partition("-")[0]], "macs": self.sites[0].lab.macs(node)} for node in nodes
+            }
             (self.folder / "job" / "cluster" / name).write_text(yaml.safe_dump({"nodes": content}, sort_keys=False))
             (self.folder / "job" / f"{name}.cluster.yml").write_text(
                 f"plugin: lab.multidevice.cluster\ncluster: {name}\n"
@@ -188,7 +194,8 @@ class Outcomes:
 
     def _paths(self, command: Command, playbooks: t.Sequence[str]) -> list[Path]:
         paths = [
-            REPOSITORY / ("playbooks" if name == "multidevice.yml" else "examples/playbooks") / name for name in playbooks
+            REPOSITORY / ("playbooks" if name == "multidevice.yml" else "examples/playbooks") / name
+            for name in playbooks
         ]
         return [self._in_batches_of_one(path) for path in paths] if command.option == "serial" else paths
 
