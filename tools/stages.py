@@ -72,7 +72,7 @@ def all_stages() -> list[Stage]:
     ]
     for core in sorted(environments.CORES, reverse=True):
         stages += [
-            Stage(f"units-{core}", "units", functools.partial(units, core=core)),
+            Stage(f"units-{core}", "units", functools.partial(units if core == newest else units_in_one_process, core=core)),
             Stage(
                 f"sanity-{core}",
                 "sanity",
@@ -187,14 +187,21 @@ def reachable(address: str) -> bool:
 def units(run: Run, core: str) -> Count:
     environment = core_environment(core)
     tree = run.tree()
-    if not any((tree / "tests" / "unit").rglob("test_*.py")):
-        raise Skip("there are no unit tests")
     code = run.call(
         environment,
         ["ansible-test", "units", "--local", "--python", environment.python_version, "--color", "no"],
         tree,
     )
     return count_junit((tree / "tests" / "output" / "junit").glob("*.xml"), code)
+
+
+def units_in_one_process(run: Run, core: str) -> Count:
+    """The same tests by pytest alone, without a process for each test, which takes a third of the time."""
+    environment = core_environment(core)
+    report = run.folder / "junit.xml"
+    pytest = [environment.bin / "python", "-m", "pytest", "tests/unit", "--color=no", f"--junitxml={report}"]
+    code = run.call(environment, pytest, run.tree(), PYTHONPATH=str(run.folder))
+    return count_junit([report] if report.exists() else [], code)
 
 
 def integration(run: Run, core: str) -> Count:
