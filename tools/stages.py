@@ -74,7 +74,11 @@ def all_stages() -> list[Stage]:
     sanity_tests.update({oldest: (*SANITY_OF_A_CORE, "import"), newest: ()})
     for core in sorted(environments.CORES, reverse=True):
         stages += [
-            Stage(f"units-{core}", "units", functools.partial(units if core == newest else units_in_one_process, core=core)),
+            Stage(
+                f"units-{core}",
+                "units",
+                functools.partial(units if core == newest else units_in_one_process, core=core),
+            ),
             Stage(
                 f"sanity-{core}",
                 "sanity",
@@ -201,7 +205,7 @@ def units_in_one_process(run: Run, core: str) -> Count:
     """The same tests by pytest alone, without a process for each test, which takes a third of the time."""
     environment = core_environment(core)
     report = run.folder / "junit.xml"
-    pytest = [environment.bin / "python", "-m", "pytest", "tests/unit", "--color=no", f"--junitxml={report}"]
+    pytest = [str(environment.bin / "python"), "-m", "pytest", "tests/unit", "--color=no", f"--junitxml={report}"]
     code = run.call(environment, pytest, run.tree(), PYTHONPATH=str(run.folder))
     return count_junit([report] if report.exists() else [], code)
 

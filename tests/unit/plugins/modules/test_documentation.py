@@ -24,13 +24,13 @@ COLLECTION = Path(_errors.__file__).parents[2]
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins" / "modules").glob("*.py"))
 ACTIONS = {path.stem for path in (COLLECTION / "plugins" / "action").glob("*.py")}
 
-Document = t.Dict[str, t.Any]
+Document = dict[str, t.Any]
 
 # What a template could have become, by the type of the option.
 SAMPLES = {"bool": True, "int": 1, "float": 1.0, "list": ["one"], "dict": {"one": 1}, "path": "one", "raw": "one"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def documents() -> dict[str, Document]:
     """The documentation of all modules, with that of their fragments."""
     names = [f"lab.multidevice.{name}" for name in MODULES]
