@@ -11,7 +11,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.reco
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._wording import names
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
-from ansible_collections.lab.multidevice.plugins.plugin_utils._play import Play
 
 Result = dict[str, t.Any]
 
@@ -20,13 +19,11 @@ class ActionModule(CoordinationAction):
     """Arrives, or waits; but does not wait for a machine of which the controller knows that it will not come."""
 
     operation = BARRIER
-    play: Play
 
-    def prepare(self, options: Result, play: Play) -> None:
+    def prepare(self, options: Result) -> None:
         """With fewer forks than hosts, every host waits for the slices of all others before its next one."""
-        self.play = play
         if options["pause"] is None:
-            options["pause"] = (play.rounds - 1) * options["slice"]
+            options["pause"] = (self.play.rounds - 1) * options["slice"]
 
     def _work(self, options: Result) -> Result:
         if options["operation"] == "arrive" or self._task.check_mode:

@@ -10,7 +10,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
-from ansible_collections.lab.multidevice.plugins.plugin_utils._play import Play
 
 Result = dict[str, t.Any]
 
@@ -19,12 +18,10 @@ class ActionModule(CoordinationAction):
     """Reserves the machines of a run, unless the play cannot take them through it together."""
 
     operation = RESERVE
-    play: Play
 
-    def prepare(self, options: Result, play: Play) -> None:
+    def prepare(self, options: Result) -> None:
         """With fewer forks than hosts, every host waits for the slices of all others before its next one."""
-        self.play = play
-        options["lease"] += (play.rounds - 1) * options["slice"]
+        options["lease"] += (self.play.rounds - 1) * options["slice"]
 
     def _work(self, options: Result) -> Result:
         if options["state"] == "present" and not self._task.check_mode and not self.play.takes_all_together:

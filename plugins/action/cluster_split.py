@@ -8,13 +8,12 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.split import SPLIT, plan_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
-from ansible_collections.lab.multidevice.plugins.plugin_utils._play import Play
 
 
 class ActionModule(CoordinationAction):
     operation = SPLIT
 
-    def prepare(self, options: dict[str, t.Any], play: Play) -> None:
+    def prepare(self, options: dict[str, t.Any]) -> None:
         """The job file is the controller's, also where another machine registers it."""
         if options["plan"] is None:
             options["plan"] = plan_of(options)

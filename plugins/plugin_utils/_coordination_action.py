@@ -36,18 +36,19 @@ class CoordinationAction(ActionBase):
         """Validate the options by the module's own argument spec and do the work."""
         variables = task_vars or {}
         super().run(tmp, variables)
+        self.play = Play.of(self._task, variables)
         _validation, options = self.validate_argument_spec(
             argument_spec=self.operation.all_arguments, **self.operation.constraints
         )
         try:
-            self.prepare(options, Play.of(self._task, variables))
+            self.prepare(options)
             if self._task.delegate_to and self._connection.transport != "local":
                 return self._delegate(options, variables)
             return self._work(options)
         except MultideviceError as error:
             return {"failed": True, "changed": False, "msg": str(error)}
 
-    def prepare(self, options: Result, play: Play) -> None:
+    def prepare(self, options: Result) -> None:
         """Complete the options by what only the controller knows, and refuse what cannot end well."""
 
     def _work(self, options: Result) -> Result:
