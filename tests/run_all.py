@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the stages of "make test": two at a time, each to its end, and counts what passed.
+"""Runs the stages of "make test": some at a time, each to its end, and counts what passed.
 
 STAGES="units real" chooses stages by name or group, JOBS says how many run at a time, REAL_PROCESSES how many
 processes share the tests of a folder of tests/real/, PYTEST_OPTIONS is passed on to them.
@@ -113,7 +113,8 @@ def main() -> int:
         return 2
     progress = Progress([stage for stage in known if stage.chosen(words)])
     threading.Thread(target=progress.report_now_and_then, daemon=True).start()
-    jobs = max(1, int(os.environ.get("JOBS", "2")))
+    # One more than there are processors: some stages do little but wait.
+    jobs = max(1, int(os.environ.get("JOBS") or (os.cpu_count() or 1) + 1))
     workers = [threading.Thread(target=progress.work) for number in range(jobs)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for worker in workers:

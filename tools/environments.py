@@ -209,6 +209,10 @@ def checkers() -> Environment:
     return make("checkers", ("3.13", "3.12", "3.11", "3.14"), REPOSITORY / "requirements-dev.txt")
 
 
+def nox() -> Environment:
+    return make("nox", ("3.13", "3.12", "3.11", "3.14"), REPOSITORY / "requirements-nox.txt")
+
+
 def core(version: str) -> Environment:
     packages = [f"ansible-core~={version}.0"]
     return make(f"core-{version}", CORES[version], REPOSITORY / "tests" / "requirements.txt", packages)
@@ -220,7 +224,7 @@ def available_cores() -> list[str]:
 
 def main() -> int:
     """Makes the environment named on the command line and prints its bin folder."""
-    names: dict[str, t.Callable[[], Environment]] = {"controller": controller, "checkers": checkers}
+    names: dict[str, t.Callable[[], Environment]] = {"controller": controller, "checkers": checkers, "nox": nox}
     names.update({f"core-{version}": functools.partial(core, version) for version in CORES})
     if len(sys.argv) != 2 or (sys.argv[1] not in names and sys.argv[1] != "newest-core"):
         print(f"usage: {sys.argv[0]} {'|'.join([*names, 'newest-core'])}", file=sys.stderr)

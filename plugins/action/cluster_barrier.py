@@ -7,13 +7,57 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.barrier import BARRIER
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction, rounds
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._wording import names
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+
+Result = dict[str, t.Any]
 
 
 class ActionModule(CoordinationAction):
+    """Arrives, or waits; but does not wait for a machine of which the controller knows that it will not come."""
+
     operation = BARRIER
 
-    def prepare(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
+    def prepare(self, options: Result) -> None:
         """With fewer forks than hosts, every host waits for the slices of all others before its next one."""
         if options["pause"] is None:
-            options["pause"] = (rounds(variables) - 1) * options["slice"]
+            options["pause"] = (self.play.rounds - 1) * options["slice"]
+
+    def _work(self, options: Result) -> Result:
+        if options["operation"] == "arrive" or self._task.check_mode:
+            return super()._work(options)
+        changed = self._arrive_and_abort_if_in_vain(options)
+        result = super()._work(options)
+        result["changed"] |= changed
+        return result
+
+    def _arrive_and_abort_if_in_vain(self, options: Result) -> bool:
+        """Whether this was the arrival."""
+        coordinator, job_id, barrier = self._connect(options), options["job_id"], options["name"]
+        about = {key: options[key] for key in ("nodes", "roles", "timeout")}
+        arrival = coordinator.arrive(job_id, barrier, **about)
+        # Where hosts have other names than the nodes, nothing is known of who drives whom.
+        if arrival.verdict is None and coordinator.node(job_id)["node"] == self.play.host:
+            missing = [node["node"] for node in coordinator.missing(cluster_of(job_id), barrier)]
+            outside = self.play.outside(missing)
+            why = self.play.obstacle(missing) or self._nobody_else(options, outside)
+            if why:
+                coordinator.report(job_id, "abort", {"text": why})
+            elif outside and not arrival.retries:
+                self._display.display(
+                    f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it"
+                )
+        return arrival.changed
+
+    def _nobody_else(self, options: Result, outside: list[str]) -> str | None:
+        """Why nobody brings the nodes that are no hosts of the play; None if another ansible-playbook can."""
+        if not outside or RedisSettings.from_options(options).is_set:
+            return None
+        limit = f" with --limit {self.play.limit}" if self.play.limit else ""
+        return (
+            f"{self.play.host} would wait for {names(outside)}, which this play does not have{limit}, and no other "
+            "ansible-playbook can bring it, as the embedded Redis is for this one only; set redis_url, or have all machines "
+            "of the run in the play"
+        )

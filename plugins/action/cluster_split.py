@@ -19,7 +19,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _cli
 class ActionModule(CoordinationAction):
     operation = SPLIT
 
-    def prepare(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
+    def prepare(self, options: dict[str, t.Any]) -> None:
         """The job file is the controller's, also where another machine registers it."""
         if options["plan"] is None:
             options["plan"] = plan_of(options)

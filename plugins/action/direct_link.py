@@ -7,7 +7,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 CHECKS = ("check_duplicates", "check_peers", "carrier_timeout", "peer_timeout")
 
@@ -18,9 +17,8 @@ class ActionModule(NodeAction):
     def work(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """Bind or unbind direct addresses."""
         options = self._task.args
-        job_id = options.get("job_id")
-        supervised = job_id and not self._task.check_mode and not options.get("record_dir")
-        if not supervised or not relay.call("attached", start_relay=False, job_id=job_id).get("attached"):
+        supervised = options.get("job_id") and not self._task.check_mode and not options.get("record_dir")
+        if not supervised or not self.call_relay("attached", start_relay=False).get("attached"):
             result: dict[str, t.Any] = self._execute_module(task_vars=variables)
             return result
         request = {
@@ -29,7 +27,7 @@ class ActionModule(NodeAction):
             "links": options.get("links"),
             "options": {name: options[name] for name in CHECKS if name in options},
         }
-        change = relay.call("request", job_id=job_id, request=request)
+        change = self.call_relay("request", request=request)
         return {
             "changed": change["changed"],
             "devices": change["devices"],

@@ -42,39 +42,35 @@ class ActionModule(NodeAction):
         if result.get("failed") or self._task.check_mode:
             return result
         attach = result.pop("attach")
-        if not relay.call("attached", job_id=options["job_id"])["attached"]:
+        if not self.call_relay("attached")["attached"]:
             if not result["changed"]:
                 raise NodeError(f"{options['job_id']} runs on this node already, driven by another controller")
-            self._attach(options, variables, token=token, command=attach)
+            self._attach(options, token=token, command=attach)
         if options["ssh"]:
-            relay.call("make_key", job_id=options["job_id"])
+            self.call_relay("make_key")
         for root in options["script_roots"]:
             if root in options["script_archives"]:
                 archive = Path(options["script_archives"][root])
                 checksum = file_digest(archive)
             else:
                 checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
-            put = relay.call(
-                "put_tree", job_id=options["job_id"], root=root, checksum=checksum, archive=str(archive), timeout=600
-            )
+            put = self.call_relay("put_tree", root=root, checksum=checksum, archive=str(archive), timeout=600)
             result["changed"] |= put["changed"]
         return result
 
     def _would_change(self, options: Result) -> bool:
         """What start, stop and collect would say. Nothing is prepared when the whole play is in check mode."""
-        if not relay.call("attached", job_id=options["job_id"])["attached"]:
+        if not self.call_relay("attached")["attached"]:
             return True
         status = self._request(options, {"op": "status"})
         if options["state"] == "started":
             return bool(status["phases"][options["phase"]]["state"] == "idle")
         return options["state"] == "collected" or bool(status["busy"])
 
-    def _attach(self, options: Result, variables: Result, *, token: str, command: list[str]) -> None:
-        relay.call(
+    def _attach(self, options: Result, *, token: str, command: list[str]) -> None:
+        self.call_relay(
             "attach",
-            job_id=options["job_id"],
             cluster_id=options["cluster_id"],
-            node=variables["inventory_hostname"],
             commands=stream_commands(self._connection, command),
             token=token,
             lease=options["lease"],
@@ -89,7 +85,7 @@ class ActionModule(NodeAction):
         if options["ssh"]:
             names = [name for _address, name in exported.get("hosts", [])]
             addresses = [address for address, _name in exported.get("hosts", [])]
-            keys = relay.call("keys", job_id=options["job_id"])["keys"]
+            keys = self.call_relay("keys")["keys"]
             exported["ssh"] = {"keys": keys, "names": sorted({*names, *addresses})}
         self._request(options, exported)
         start = {key: options[key] for key in ("phase", "scripts", "armed")}
@@ -99,9 +95,8 @@ class ActionModule(NodeAction):
     def _finished(self, options: Result, variables: Result) -> Result:
         if self._task.check_mode:
             return {"changed": False, "answer": "finished", "scripts": []}
-        answer = relay.call(
+        answer = self.call_relay(
             "wait",
-            job_id=options["job_id"],
             phase=options["phase"],
             slice=options["slice"],
             timeout=options["slice"] + 60,
@@ -111,7 +106,7 @@ class ActionModule(NodeAction):
             result["failed"] = True
             if answer["answer"] == "failed":
                 tail = f"\n{answer['tail']}" if answer["tail"] else ""
-                result["msg"] = f"{variables['inventory_hostname']}: {answer['text']}{tail}"
+                result["msg"] = f"{self.node}: {answer['text']}{tail}"
             else:
                 result["msg"] = f"the run was aborted: {records.explain(answer)}"
         return result
@@ -120,22 +115,21 @@ class ActionModule(NodeAction):
         return {"changed": self._request(options, {"op": "stop", "grace": options["grace"]})["changed"]}
 
     def _collected(self, options: Result, variables: Result) -> Result:
-        answer = relay.call(
+        answer = self.call_relay(
             "collect",
-            job_id=options["job_id"],
             dest=os.path.abspath(options["dest"]),
             limit=options["limit"],
             timeout=COLLECT_TIMEOUT,
         )
         result = {"changed": True, **answer}
         if answer["notes"]:
-            result["warnings"] = [f"{variables['inventory_hostname']}: {note}" for note in answer["notes"]]
+            result["warnings"] = [f"{self.node}: {note}" for note in answer["notes"]]
         return result
 
     def _absent(self, options: Result, variables: Result) -> Result:
-        if not self._task.check_mode and relay.call("attached", job_id=options["job_id"])["attached"]:
+        if not self._task.check_mode and self.call_relay("attached")["attached"]:
             try:
-                ended = relay.call("detach", job_id=options["job_id"], keep_trees=options["keep_trees"])
+                ended = self.call_relay("detach", keep_trees=options["keep_trees"])
             except MultideviceError as error:
                 self._display.vvv(f"the supervisor did not end by itself: {error}")
             else:
@@ -147,7 +141,7 @@ class ActionModule(NodeAction):
         return self._on_the_node(options, variables)
 
     def _request(self, options: Result, request: Result) -> Result:
-        return relay.call("request", job_id=options["job_id"], request=request)
+        return self.call_relay("request", request=request)
 
     def _on_the_node(self, options: Result, variables: Result, **more: t.Any) -> Result:
         sent = {

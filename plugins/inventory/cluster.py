@@ -11,9 +11,14 @@ version_added: 0.1.0
 description:
   - Reads a cluster file, the same that a job names with C(cluster:), and makes every node a host and every role a group.
   - For the playbooks of a lab. C(lab.multidevice.multidevice) itself needs no such inventory.
-  - How to reach the machines is not in a cluster file. Say it in another inventory source, in C(group_vars) or in C(host_vars).
+  - How to reach the machines is not in a cluster file. Say it in another inventory source, or in C(group_vars) or C(host_vars)
+    beside this one.
+  - O(compose), O(groups) and O(keyed_groups) make variables and groups of what is known of a host - the variables below, those
+    of inventory sources that are read before this one, and C(host_vars) and C(group_vars) beside any of these sources.
 author:
   - lab.multidevice contributors (@lab)
+extends_documentation_fragment:
+  - ansible.builtin.constructed
 requirements:
   - PyYAML
   - netaddr
@@ -62,24 +67,41 @@ cluster: rack12
 cluster_paths:
   - ~/lab/cluster
 group_prefix: role_
+
+---
+# How the machines are reached, and groups by the rack that host_vars/<machine>.yml names
+plugin: lab.multidevice.cluster
+cluster: rack12
+compose:
+  ansible_host: inventory_hostname ~ '.lab.example.com'
+groups:
+  wired: multidevice_macs | length > 0
+keyed_groups:
+  - key: rack
+    prefix: rack
 """
 
+import functools
 import os
 import typing as t
 
 from ansible.errors import AnsibleParserError
-from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.inventory.helpers import get_group_vars, sort_groups
+from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible.utils.unsafe_proxy import wrap_var as make_unsafe
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file import Cluster, find_cluster
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_of, shell_name
 
 if t.TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
+    from ansible.inventory.host import Host
     from ansible.parsing.dataloader import DataLoader
 
 
-class InventoryModule(BaseInventoryPlugin):
+class InventoryModule(BaseInventoryPlugin, Constructable):
     NAME = "lab.multidevice.cluster"
 
     def verify_file(self, path: str) -> bool:
@@ -95,6 +117,9 @@ class InventoryModule(BaseInventoryPlugin):
         except MultideviceError as exc:
             raise AnsibleParserError(str(exc)) from exc
         self._add(cluster, inventory)
+        if self.get_option("compose") or self.get_option("groups") or self.get_option("keyed_groups"):
+            for node in cluster.nodes:
+                self._construct(inventory.hosts[node.name], inventory, [*inventory.processed_sources, path])
 
     def _add(self, cluster: Cluster, inventory: InventoryData) -> None:
         prefix = self.get_option("group_prefix")
@@ -110,3 +135,27 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.set_variable(host, f"multidevice_{name}", make_unsafe(value))
             for role in node.roles:
                 inventory.add_child(groups[role], host)
+
+    def _construct(self, host: Host, inventory: InventoryData, sources: list[str]) -> None:
+        """Variables and groups of a host's variables, and then of those that have just been made as well."""
+        strict = self.get_option("strict")
+        known = self._variables(host, inventory, sources)
+        self._set_composite_vars(self.get_option("compose"), known, host.name, strict=strict)
+        known = self._variables(host, inventory, sources)
+        for add, wanted in (
+            (self._add_host_to_composed_groups, self.get_option("groups")),
+            (self._add_host_to_keyed_groups, self.get_option("keyed_groups")),
+        ):
+            add(wanted, known, host.name, strict=strict, fetch_hostvars=False)
+
+    def _variables(self, host: Host, inventory: InventoryData, sources: list[str]) -> dict[str, t.Any]:
+        """What Ansible knows of a host by now, in its own order of precedence."""
+        # New groups become children of `all` only when the whole inventory has been read.
+        groups = sort_groups({inventory.groups["all"], *host.get_groups()})
+        layers = (
+            get_group_vars(groups),
+            get_vars_from_inventory_sources(self.loader, sources, groups, "all"),
+            host.get_vars(),
+            get_vars_from_inventory_sources(self.loader, sources, [host], "all"),
+        )
+        return functools.reduce(combine_vars, layers)

@@ -23,6 +23,12 @@ description:
 extends_documentation_fragment:
   - lab.multidevice._attributes
 attributes:
+  action:
+    description:
+      - Has an action plugin of the same name, so that the task can do without a trip to the machine.
+    support: partial
+    details:
+      - Where M(lab.multidevice.role_scripts) has prepared the machine for the same O(job_id), its supervisor does the work.
   check_mode:
     support: full
     details:

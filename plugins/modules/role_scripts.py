@@ -25,6 +25,12 @@ extends_documentation_fragment:
   - lab.multidevice._attributes.coordination
   - lab.multidevice._coordination
 attributes:
+  action:
+    description:
+      - Has an action plugin of the same name, so that the task runs on the controller.
+    support: partial
+    details:
+      - The module itself runs on the machine for O(state=present), and for O(state=absent) where no supervisor answers.
   check_mode:
     support: full
   diff_mode:

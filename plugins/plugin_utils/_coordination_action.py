@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
@@ -17,6 +16,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
+from ansible_collections.lab.multidevice.plugins.plugin_utils._play import Play
 
 Result = dict[str, t.Any]
 
@@ -36,26 +36,27 @@ class CoordinationAction(ActionBase):
         """Validate the options by the module's own argument spec and do the work."""
         variables = task_vars or {}
         super().run(tmp, variables)
+        self.play = Play.of(self._task, variables)
         _validation, options = self.validate_argument_spec(
             argument_spec=self.operation.all_arguments, **self.operation.constraints
         )
         try:
-            self.prepare(options, variables)
+            self.prepare(options)
             if self._task.delegate_to and self._connection.transport != "local":
                 return self._delegate(options, variables)
             return self._work(options)
         except MultideviceError as error:
             return {"failed": True, "changed": False, "msg": str(error)}
 
-    def prepare(self, options: Result, variables: Result) -> None:
-        """Complete the options by what only the controller knows."""
+    def prepare(self, options: Result) -> None:
+        """Complete the options by what only the controller knows, and refuse what cannot end well."""
 
     def _work(self, options: Result) -> Result:
-        if REDIS_IMPORT_ERROR:
-            raise CoordinationError(missing_required_lib("redis"))
         return self.operation.work(lambda: self._connect(options), options, self._task.check_mode)
 
     def _connect(self, options: Result) -> Coordinator:
+        if REDIS_IMPORT_ERROR:
+            raise CoordinationError(missing_required_lib("redis"))
         settings = RedisSettings.from_options(options)
         if not settings.is_set:
             settings = RedisSettings.from_options({**options, "redis_url": embedded_redis_url(start=True)})
@@ -73,9 +74,3 @@ class CoordinationAction(ActionBase):
         given.pop("redis_config_file", None)
         result: Result = self._execute_module(module_args={**given, **settings.as_options()}, task_vars=variables)
         return result
-
-
-def rounds(variables: Result) -> int:
-    """How many times as long as a task takes it is until all hosts of the play have done it."""
-    hosts = len(variables.get("ansible_play_batch") or [None])
-    return math.ceil(hosts / max(1, variables.get("ansible_forks") or 5))

@@ -32,13 +32,13 @@ class NodeAction(ActionBase):
         """Validate the options and do the work; failures become the task's one sentence."""
         variables = task_vars or {}
         super().run(tmp, variables)
-        node = variables.get("inventory_hostname", "the node")
+        self.node: str = variables.get("inventory_hostname", "the node")
         try:
             result = self.work(variables)
         except AnsibleConnectionFailure as error:
             if not self._task.args.get("job_id"):
                 raise
-            text = f"{node} cannot be reached: {error.message}"
+            text = f"{self.node} cannot be reached: {error.message}"
             result = {"failed": True, "changed": False, "lost": True, "msg": text}
         except MultideviceError as error:
             result = {"failed": True, "changed": False, "msg": str(error)}
@@ -48,8 +48,15 @@ class NodeAction(ActionBase):
                 self._abort_the_run(self._task.args["job_id"], str(result.get("msg")))
         return result
 
+    def call_relay(
+        self, op: str, *, start_relay: bool = True, timeout: float = 90.0, **request: t.Any
+    ) -> dict[str, t.Any]:
+        """Put a request about this node's part of its run to the relay; see there for its options and errors."""
+        job_id = str(self._task.args["job_id"])
+        return relay.call(op, start_relay=start_relay, timeout=timeout, job_id=job_id, node=self.node, **request)
+
     def _abort_the_run(self, job_id: str, text: str) -> None:
-        if relay.call("failed", start_relay=False, job_id=job_id, text=text).get("reported"):
+        if self.call_relay("failed", start_relay=False, text=text).get("reported"):
             return
         if self._task.args.get("cluster_id"):
             settings = RedisSettings.from_options(self._task.args)

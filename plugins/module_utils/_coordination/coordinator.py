@@ -227,7 +227,7 @@ class Coordinator:
                 return Answer(barrier, waited=waited + time.monotonic() - begin, changed=changed)
             if verdict or until < end:
                 arrival = sign()
-        missing = [] if arrival.verdict == barrier else self._missing(cluster_id, barrier)
+        missing = [] if arrival.verdict == barrier else self.missing(cluster_id, barrier)
         return Answer(arrival.verdict or "retry", arrival.reason, missing, arrival.waited, arrival.retries, changed)
 
     # Keeping watch over a run
@@ -438,7 +438,8 @@ class Coordinator:
                 if entry["barrier"] == barrier or entry["verdict"] in ("abort", "finish"):
                     return entry["verdict"], position
 
-    def _missing(self, cluster_id: str, barrier: str) -> list[dict[str, t.Any]]:
+    def missing(self, cluster_id: str, barrier: str) -> list[dict[str, t.Any]]:
+        """The nodes that have not arrived at a barrier yet, with their roles."""
         names = self._client.call(lambda r: r.smembers(self._key(cluster_id, f"missing/{barrier}")))
         ordered = sorted(t.cast(set, names), key=_natural)
         if not ordered:

@@ -44,7 +44,8 @@ class Relay:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.links: dict[str, NodeLink] = {}
+        # By job id and node: without a run, the machines of a play may well have a job id in common.
+        self.links: dict[tuple[str, str], NodeLink] = {}
         self.keepers: dict[str, RunKeeper] = {}
         self.redis: RedisServer | None = None
         self.locks: dict[str, asyncio.Lock] = {}
@@ -155,7 +156,7 @@ class Relay:
             on_open=self._give_verdicts,
             on_gone=self._take_gone,
         )
-        self.links[link.job_id] = link
+        self.links[link.job_id, link.node] = link
         try:
             await link.connected(request["lease"])
             keeper = await self._keeper(request)
@@ -168,7 +169,7 @@ class Relay:
 
     async def _op_attached(self, request: Message) -> Message:
         """Whether there is a line to a node job's supervisor."""
-        return {"attached": request["job_id"] in self.links}
+        return {"attached": (request["job_id"], request["node"]) in self.links}
 
     async def _op_request(self, request: Message) -> Message:
         """Pass a request on to a node's supervisor."""
@@ -315,7 +316,7 @@ class Relay:
             keeper.tell(link, "left")
 
     def _link(self, request: Message) -> NodeLink:
-        link = self.links.get(request["job_id"])
+        link = self.links.get((request["job_id"], request["node"]))
         if link is None:
             raise NodeError(f"nothing is prepared for {request['job_id']}: role_scripts with state present comes first")
         return link
@@ -364,8 +365,8 @@ class Relay:
 
     async def _forget(self, link: NodeLink) -> None:
         await link.close()
-        if self.links.get(link.job_id) is link:
-            del self.links[link.job_id]
+        if self.links.get((link.job_id, link.node)) is link:
+            del self.links[link.job_id, link.node]
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None:
             keeper.forget(link)

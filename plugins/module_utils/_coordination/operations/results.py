@@ -73,7 +73,7 @@ def _write_files(folder: Path, plan: t.Mapping[str, t.Any], states: t.Sequence[t
 def _write_yaml(path: Path, content: t.Any) -> None:
     import yaml
 
-    # Texts of a playbook's variables are of types of Ansible's own, which PyYAML refuses.
+    # A plan that Ansible has passed on may have texts of Ansible's own classes in it, which YAML does not know.
     plain = json.loads(json.dumps(content))
     path.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

@@ -88,9 +88,51 @@ def test_hosts_and_groups(tmp_path: Path, source: str, prefix: str) -> None:
     }
 
 
+CONSTRUCTED = """
+cluster: rack
+strict: true
+compose:
+  ansible_host: inventory_hostname ~ '.' ~ domain
+  first_mac: multidevice_macs | first | default('none')
+groups:
+  wired: multidevice_macs | length > 0
+  reached: ansible_host is defined
+keyed_groups:
+  - {key: shelf, prefix: shelf}
+  - {key: multidevice_queue, prefix: "", separator: ""}
+"""
+
+
+def test_variables_and_groups_are_made_of_what_is_known(tmp_path: Path) -> None:
+    for name, text in {
+        "host_vars/vm--1.yml": "shelf: low",
+        "host_vars/vm--2.yml": "{shelf: high, domain: far.example.com}",
+        "group_vars/all.yml": "domain: lab.example.com",
+        "group_vars/server.yml": "power: high",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    done = inventory(tmp_path, CONSTRUCTED)
+    assert done.returncode == 0, done.stderr
+    listed = plain(json.loads(done.stdout))
+    groups = {name: group["hosts"] for name, group in listed.items() if "hosts" in group}
+    assert {name: groups[name] for name in ("wired", "reached", "shelf_low", "shelf_high", "vm")} == {
+        "wired": ["vm--1"],
+        "reached": ["vm--1", "vm--2"],
+        "shelf_low": ["vm--1"],
+        "shelf_high": ["vm--2"],
+        "vm": ["vm--1", "vm--2"],
+    }
+    hosts = listed["_meta"]["hostvars"]
+    assert [hosts[name]["ansible_host"] for name in hosts] == ["vm--1.lab.example.com", "vm--2.far.example.com"]
+    assert [hosts[name]["first_mac"] for name in hosts] == ["02:00:00:00:00:01", "none"]
+    assert [hosts[name]["shelf"] for name in hosts] == ["low", "high"]
+
+
 @pytest.mark.parametrize(
     ("source", "cluster", "expected"),
     [
+        ("cluster: rack\nstrict: true\ncompose: {a: nowhere}", CLUSTER, "Could not set a for host vm--1"),
         ("cluster: shelf", CLUSTER, 'no cluster file "shelf" in'),
         ("cluster: rack", 'nodes: {"{{ x }}": {roles: [a]}}', "a node's name starts with"),
     ],
