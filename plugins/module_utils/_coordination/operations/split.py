@@ -54,7 +54,7 @@ def plan_of(options: Options) -> dict[str, t.Any]:
     """Split the job file that the options name."""
     from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
 
-    return plan_submission(
+    plan = plan_submission(
         options["job"],
         submission_id=options["submission_id"] or new_submission_id(),
         cluster=options["cluster"],
@@ -65,6 +65,14 @@ def plan_of(options: Options) -> dict[str, t.Any]:
         mtu=options["mtu"],
         params=options["params"],
     )
+    for run in plan["runs"]:
+        if not any(node["scripts"] for node in run["nodes"]):
+            # It would end well without having tested anything.
+            raise InputError(
+                f"{plan['job']}: run {run['number']} has nothing to do: none of its keys names a script under "
+                f"{', '.join(run['script_roots']) or 'the job file'}. " + " ".join(plan["warnings"][:3])
+            )
+    return plan
 
 
 def node_works(plan: t.Mapping[str, t.Any], options: Options) -> dict[str, dict[str, t.Any]]:
