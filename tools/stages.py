@@ -52,6 +52,7 @@ SANITY_OF_A_CORE = (
     "runtime-metadata",
     "validate-modules",
 )
+LONGEST = ("end_to_end", "examples", "workers")
 NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
@@ -245,9 +246,9 @@ def count_targets(output: str, code: int) -> Count:
 
 
 def real_areas() -> list[str]:
-    """The folders of tests/real/, the one with the longest tests first."""
+    """The folders of tests/real/, those with the longest tests first."""
     areas = {path.parent.name for path in (REPOSITORY / "tests" / "real").glob("*/test_*.py")}
-    return sorted(areas, key=lambda area: (area != "end_to_end", area))
+    return sorted(areas, key=lambda area: (area not in LONGEST, area))
 
 
 def real(run: Run, area: str, core: str) -> Count:
