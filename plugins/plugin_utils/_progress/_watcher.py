@@ -12,19 +12,22 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._notebook import Notebook
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 PAUSE_AFTER_TROUBLE = 2.0
 LAST_LOOK = 5.0
+ANSWER_TIMEOUT = 60.0
 
 
 class Watcher(threading.Thread):
-    """Follows the events of runs in Redis, beside Ansible's own main thread.
+    """Follows the events of runs, beside Ansible's own main thread.
+
+    It has the relay ask Redis for them. A client in this process could be in the middle of something, above all of TLS, in
+    the moment in which Ansible forks, and leave its locks taken in the fork for ever.
 
     :param options: how to reach Redis, as tasks have it; when they say nothing, it is the embedded one of this process.
     :param tell: called now and then, and whenever something has happened.
@@ -55,21 +58,15 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """Follow until told to end."""
-        coordinator: Coordinator | None = None
         while not self._ending.is_set():
             try:
-                coordinator = coordinator or self._connect()
-                if coordinator is not None and self._positions:
-                    self._look(coordinator, self._patience)
-                else:
+                if not self._look(self._patience):
                     self._ending.wait(self._patience)
             except MultideviceError:
                 self._ending.wait(PAUSE_AFTER_TROUBLE)
             self._tell()
-        if coordinator is not None:
-            with contextlib.suppress(MultideviceError):
-                self._look(coordinator, 0)
-            coordinator.close()
+        with contextlib.suppress(MultideviceError):
+            self._look(0)
 
     def end(self) -> None:
         """Look a last time, and end."""
@@ -80,19 +77,24 @@ class Watcher(threading.Thread):
         """The time by the clock of Redis."""
         return time.time() - (self.delay or 0.0)
 
-    def _connect(self) -> Coordinator | None:
+    def _look(self, seconds: float) -> bool:
+        """Wait for events; False when there is nothing to look into."""
         settings = RedisSettings.from_options(self._options)
-        if not settings.is_set:
-            url = embedded_redis_url(start=False, controller=os.getpid())
-            if url is None:
-                return None
-            settings = RedisSettings.from_options({**self._options, "redis_url": url})
-        return Coordinator.connect(settings)
-
-    def _look(self, coordinator: Coordinator, seconds: float) -> None:
         with self.lock:
             positions = dict(self._positions)
-        for cluster_id, event in coordinator.follow(positions, seconds):
+        if not positions:
+            return False
+        answer = relay.call(
+            "follow",
+            # Without an embedded Redis there is nothing to see of one.
+            start_relay=settings.is_set,
+            timeout=seconds + ANSWER_TIMEOUT,
+            controller=os.getpid(),
+            redis=settings.as_options(),
+            positions=positions,
+            seconds=seconds,
+        )
+        for cluster_id, event in answer.get("happened", ()):
             delay = time.time() - event["time"]
             with self.lock:
                 self.delay = delay if self.delay is None else min(self.delay, delay)
@@ -100,4 +102,5 @@ class Watcher(threading.Thread):
                 for note in run.take(event):
                     self.notebook.add(run, note, at=event["time"] + self.delay)
         with self.lock:
-            self._positions.update(positions)
+            self._positions.update(answer.get("positions", {}))
+        return bool(answer)

@@ -50,6 +50,7 @@ class Relay:
         self.redis: RedisServer | None = None
         self.locks: dict[str, asyncio.Lock] = {}
         self.results = PromisedResults()
+        self.followed: dict[RedisSettings, Coordinator] = {}
         self.worker: WorkerKeeper | None = None
         self.controller = 0
 
@@ -142,6 +143,20 @@ class Relay:
             if self.redis is None and request["start"]:
                 self.redis = await RedisServer.start(self.folder)
         return {"url": self.redis.url if self.redis else None}
+
+    async def _op_follow(self, request: Message) -> Message:
+        """What happens in some runs, after a wait of so many seconds at most; empty when there is no Redis to ask."""
+        settings = RedisSettings.from_options(request["redis"])
+        if not settings.is_set:
+            if self.redis is None:
+                return {}
+            settings = RedisSettings.from_options({**request["redis"], "redis_url": self.redis.url})
+        async with self.locks.setdefault("followed", asyncio.Lock()):
+            if settings not in self.followed:
+                self.followed[settings] = await asyncio.to_thread(Coordinator.connect, settings)
+        positions = request["positions"]
+        happened = await asyncio.to_thread(self.followed[settings].follow, positions, request["seconds"])
+        return {"happened": happened, "positions": positions}
 
     async def _op_attach(self, request: Message) -> Message:
         """Open the line to a node's supervisor, and keep the node's part of the run."""

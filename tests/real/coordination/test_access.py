@@ -22,6 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queu
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
+from coordination.certificates import built_with_tls, make_certificates, server_options
 from coordination.conftest import BINARIES
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer
@@ -230,48 +231,21 @@ def test_settings_from_everywhere(
 # TLS
 
 
-def openssl(folder: pathlib.Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A CA, a server and a client that it signed, and a CA that signed nobody."""
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl")
-    folder = tmp_path_factory.mktemp("certificates")
-    key = ("-newkey", "rsa:2048", "-nodes")
-    signs = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    for name in ("ca", "other-ca"):
-        files = ("-keyout", f"{name}.key", "-out", f"{name}.crt")
-        openssl(folder, "req", "-x509", *key, *files, "-days", "2", "-subj", f"/CN={name}", *signs)
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost", encoding="utf-8")
-    for name in ("server", "client"):
-        openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
-    return folder
-
-
-def with_tls() -> str | None:
-    """A redis-server that was built with TLS."""
-    for binary in BINARIES.values():
-        probe = subprocess.run([binary, "--tls-port", "x"], capture_output=True, text=True, timeout=10)
-        if "Bad directive" not in probe.stdout + probe.stderr:
-            return binary
-    return None
+    return make_certificates(tmp_path_factory.mktemp("certificates"), "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
 def tls_url(certificates: pathlib.Path) -> t.Iterator[str]:
-    binary = with_tls()
+    binary = built_with_tls(BINARIES.values())
     if binary is None:
         pytest.skip("no redis-server at hand was built with TLS")
     port = free_port()
-    options = ["--tls-port", str(port), "--bind", "127.0.0.1"]
-    for option, name in (("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt")):
-        options += [f"--tls-{option}-file", str(certificates / name)]
-    server = RedisServer(binary, *options)
+    server = RedisServer(binary, "--tls-port", str(port), "--bind", "127.0.0.1", *server_options(certificates))
     yield f"rediss://127.0.0.1:{port}"
     server.close()
 

@@ -76,7 +76,7 @@ class LabWorkers:
     site: Site
     server: RedisServer
     submitters_url: str
-    workers_url: str
+    workers_login: t.Mapping[str, str]
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
 
     @property
@@ -92,7 +92,7 @@ class LabWorkers:
             "TMPDIR": HOME,
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            "MULTIDEVICE_REDIS_URL": self.workers_url,
+            **self.workers_login,
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "False",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
