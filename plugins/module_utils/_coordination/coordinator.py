@@ -15,7 +15,6 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scheduler, scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.book import Book
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import result_name
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Queues
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import (
     Answer,
@@ -377,19 +376,10 @@ class Coordinator:
     def remove(self, cluster_id: str, *, dry: bool = False) -> bool:
         """Forget a run now. False when there is none of that name."""
         reason = records.make_reason({"text": "the run was removed before it had finished"}, kind="abort")
-        if not dry:
-            self.book.withdraw(cluster_id)
-            self._remove_results(cluster_id)
-        return bool(self._run_cluster(scripts.REMOVE, cluster_id, [compact(reason), int(dry)]))
+        arguments = [cluster_id, compact(reason), int(dry)]
+        return bool(self._run(scheduler.REMOVE, self._keys(""), arguments, f"run {cluster_id}"))
 
     # Within
-
-    def _remove_results(self, cluster_id: str) -> None:
-        """What workers have handed in through Redis."""
-        jobs = self._client.call(lambda r: t.cast(list, r.hkeys(self._key(cluster_id, "jobs"))))
-        keys = [f"{self._prefix}files/{result_name(job_id)}" for job_id in jobs]
-        if keys:
-            self._client.call(lambda r: r.delete(*keys))
 
     def _arrive(
         self,

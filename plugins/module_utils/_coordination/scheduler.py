@@ -533,5 +533,28 @@ return 1
 """,
 )
 
+# run, reason for those who still wait, dry. What they block on stays a minute longer, so that it reaches them.
+REMOVE = _script(
+    "remove",
+    """
+local id = ARGV[1]
+turn_to(id)
+if not get('cluster_id') then return 0 end
+if ARGV[3] == '1' then return 1 end
+abort_run(ARGV[2])
+leave_line(id)
+for _, job in ipairs(redis.call('HKEYS', run .. '/jobs')) do
+  redis.call('DEL', sched .. 'files/result-' .. job .. '.tar.gz')
+end
+redis.call('ZADD', runs, 0, get('last_job'))
+keys_of_run(function(key) redis.call('DEL', key) end)
+redis.call('DEL', run)
+redis.call('PEXPIRE', run .. '/verdicts', 60000)
+purge()
+schedule()
+return 1
+""",
+)
+
 # Look for what has died, and go along the line.
 TURN = _script("turn", "forget_the_dead() schedule() return 1")

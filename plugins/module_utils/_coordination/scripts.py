@@ -579,19 +579,3 @@ purge()
 return 1
 """,
 )
-
-# reason for those who still wait, dry. What they block on stays a minute longer, so that it reaches them.
-REMOVE = script(
-    "remove",
-    """
-if not get('cluster_id') then return 0 end
-if ARGV[2] == '1' then return 1 end
-abort_run(ARGV[1])
-redis.call('ZADD', runs, 0, get('last_job'))
-keys_of_run(function(key) redis.call('DEL', key) end)
-redis.call('DEL', run)
-redis.call('PEXPIRE', run .. '/verdicts', 60000)
-purge()
-return 1
-""",
-)

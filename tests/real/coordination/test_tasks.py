@@ -214,9 +214,11 @@ cluster: machines
 if role server:
   script daemon/serve: |
     #!/bin/sh
+  serve:
 if role client:
   script tests/ask: |
     #!/bin/sh
+  ask:
 """
 CLUSTER = """\
 nodes:
