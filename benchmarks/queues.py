@@ -35,9 +35,9 @@ from workers.conftest import lab_with_workers
 SUBMISSIONS = 300
 WAITING = 200
 IDLE_WORKERS = 1000
-WATCHED_SECONDS = 20
+WATCHED_SECONDS = 8
 LEASE = 30.0
-STARTS = 5
+STARTS = 3
 
 
 def run() -> dict[str, t.Any]:
