@@ -109,8 +109,13 @@ class Coordinator:
             arguments += [cluster_id, job_id, queue, compact(work[job_id])]
         # First, so that a worker's login, which may not write there, gets no further.
         key, text = self._plan_key(plan["submission_id"]), compact(plan)
-        self._client.call(lambda r: r.set(key, text, px=int(retention * 1000)))
-        return bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))
+        keep = int(retention * 1000)
+        is_new = self._client.call(lambda r: r.set(key, text, px=keep, nx=True))
+        submitted = bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))
+        if submitted and not is_new:
+            # Of an earlier submission of this name, which is gone but for its plan.
+            self._client.call(lambda r: r.set(key, text, px=keep))
+        return submitted
 
     def plan(self, submission_id: str) -> dict[str, t.Any]:
         """The plan of a submission whose node jobs were put into queues.

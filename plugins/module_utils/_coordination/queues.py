@@ -104,6 +104,12 @@ class Queues:
         found: dict[str, t.Any] = json.loads(text)
         return found
 
+    def was_given_last(self, machine: str, job_id: str) -> bool:
+        """Whether no worker of another machine has been given a node job after this machine's."""
+        key = f"{self._prefix}cluster/{records.cluster_of(job_id)}/given"
+        text = self._client.call(lambda r: t.cast("str | None", r.hget(key, job_id)))
+        return text is not None and text.partition(" ")[2] == machine
+
     def done(self, machine: str, token: str, job_id: str) -> bool:
         """A node job is over, and its results are handed in. False when another worker has taken it meanwhile."""
         return bool(self._run(scheduler.WORKER_DONE, machine, token, job_id))

@@ -25,12 +25,12 @@ MACHINES = ["a", "b", "c", "d"]
 LONG = 600.0
 
 
-def register(coordinator: Coordinator, machines: t.Sequence[str]) -> str:
+def register(coordinator: Coordinator, machines: t.Sequence[str], **options: t.Any) -> str:
     """Register a run of these machines; returns its id."""
     plan = make_plan([["client"] for _ in machines])
     for node, machine in zip(plan["runs"][0]["nodes"], machines, strict=True):
         node["node"] = machine
-    coordinator.register(plan)
+    coordinator.register(plan, **options)
     return str(plan["runs"][0]["cluster_id"])
 
 
@@ -85,6 +85,17 @@ def test_what_a_dead_controller_holds_or_waits_for_becomes_free(book_of: Coordin
     assert 0.2 <= waited <= time.monotonic() - begin + 0.1
     assert time.monotonic() - begin < 10
     assert book_of.book.holders() == {"a": last, "b": last}
+
+
+def test_machines_of_a_run_that_is_gone_become_free_with_its_controller(book_of: Coordinator) -> None:
+    removed, expired = register(book_of, ["a", "b"]), register(book_of, ["c"], retention=0.2)
+    assert reserve(book_of, removed, lease=0.3) == reserve(book_of, expired, lease=0.3) == []
+    assert book_of.remove(removed)
+    assert book_of.book.release(removed, "a")
+    assert book_of.book.holders() == {"b": removed, "c": expired}
+    time.sleep(0.4)
+    book_of.queues.turn()
+    assert book_of.book.holders() == {}
 
 
 def test_a_lease_that_is_renewed_lasts(book_of: Coordinator) -> None:

@@ -331,6 +331,86 @@ def test_a_waiting_worker_is_woken_by_its_node_job(lab: Coordinator) -> None:
     assert time.monotonic() - begin < 4
 
 
+def pass_time(lab: Coordinator, seconds: float) -> None:
+    """As if so many seconds had gone by without a word of anybody."""
+    client: t.Any = lab._client.redis
+    for name in ("worker_leases", "reservation_leases"):
+        for member in client.zrange(f"sched/{name}", 0, -1):
+            client.zincrby(f"sched/{name}", -seconds * 1000, member)
+    heard = int(client.hget("sched/book", "heard"))
+    client.hset("sched/book", "heard", heard - int(seconds * 1000))
+
+
+def test_a_node_job_that_ends_each_of_its_workers_is_given_out_five_times(lab: Coordinator) -> None:
+    b = a_worker("b")
+    run = submit(lab, ["a", "b"])
+    come(lab, b)
+    for number in range(1, 6):
+        assert lab.info(run)["result"] is None
+        assert lab.queues.open_jobs([run])[f"{run}.1"] is None
+        come(lab, a_worker("a", token=str(number)))
+        assert holds(lab, a_worker("a", token=str(number))) == f"{run}.1"
+        lab.queues.give_up("a", str(number), "it was killed")
+    assert abort_text(lab, run) == "a--1: 5 workers were gone before the run had begun; the last: it was killed"
+    assert lab.info(run)["reason"]["node"] == "a--1"
+    assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
+    assert lab.book.waiting() == []
+    late = submit(lab, ["a"])
+    assert holds(lab, a_worker("a", token="5")) is None
+    come(lab, a_worker("a", token="6"))
+    assert holds(lab, a_worker("a", token="6")) == f"{late}.1"
+
+
+def test_only_the_worker_that_was_given_a_node_job_last_hands_it_in(lab: Coordinator) -> None:
+    first, second = a_worker("host-1", "vm", lease=0.2), a_worker("host-2", "vm")
+    run = submit(lab, ["vm"])
+    come(lab, first)
+    assert lab.queues.was_given_last("host-1", f"{run}.1")
+    time.sleep(0.3)
+    come(lab, second)
+    assert holds(lab, second) == f"{run}.1"
+    pass_barrier(lab, run, 1)
+    assert not lab.queues.was_given_last("host-1", f"{run}.1")
+    assert not lab.queues.done("host-1", "1", f"{run}.1")
+    assert lab.queues.open_jobs([run]) == {f"{run}.1": "host-2"}
+    assert lab.queues.was_given_last("host-2", f"{run}.1")
+    assert lab.queues.done("host-2", "1", f"{run}.1")
+
+
+def test_a_run_that_is_gone_leaves_nothing_in_its_queues(lab: Coordinator) -> None:
+    client: t.Any = lab._client.redis
+    forgotten = submit(lab, ["a", "b"], retention=0.3)
+    time.sleep(0.4)
+    assert client.keys(f"sched/cluster/{forgotten}*") == []
+    lab.queues.turn()
+    assert lab.queues.queues() == {}
+    assert client.keys("sched/queue*") == []
+
+
+def test_a_dead_worker_is_found_out_by_one_with_a_long_lease_too(lab: Coordinator) -> None:
+    """One that is heard from every 20 seconds must not take its own pauses for a silence of all."""
+    a, b = a_worker("a", lease=60), a_worker("b", lease=60)
+    come(lab, a, b)
+    for _ in range(4):
+        pass_time(lab, 20)
+        holds(lab, b)
+    assert [worker["machine"] for worker in lab.queues.workers()] == ["b"]
+    come(lab, a)
+    pass_time(lab, 70)
+    holds(lab, b)
+    assert len(lab.queues.workers()) == 2, "a silence of all is forgiven"
+
+
+def test_another_plan_under_the_same_name_does_not_replace_the_first(lab: Coordinator) -> None:
+    plan = make_plan([["client"]])
+    plan["runs"][0]["nodes"][0]["queue"] = "a"
+    work: dict[str, t.Any] = {plan["runs"][0]["nodes"][0]["job_id"]: {}}
+    assert lab.submit(plan, work)
+    with pytest.raises(CoordinationError, match="is registered already, with another plan"):
+        lab.submit({**plan, "job": "another.yaml"}, work)
+    assert lab.plan(plan["submission_id"]) == plan
+
+
 class Lab(RuleBasedStateMachine):
     """Random submitting, coming, dying, finishing and cancelling, beside what must hold at every moment."""
 
