@@ -22,7 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
 from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
+from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spool
 
 Result = dict[str, t.Any]
 SLICE = 30.0
@@ -125,7 +125,7 @@ class ActionModule(CoordinationAction):
         job = Spool(options["spool"] or _usual_spool()).job(options["job_id"])
         if not job.folder.is_dir():
             return {"changed": False, "notes": []}
-        done = relay.call("worker_done", job_id=job.job_id, limit=_limit(job), timeout=HAND_IN_TIMEOUT)
+        done = relay.call("worker_done", job_id=job.job_id, timeout=HAND_IN_TIMEOUT)
         result: Result = {"changed": True, "notes": done["notes"]}
         if done["notes"]:
             result["warnings"] = done["notes"]
@@ -136,10 +136,6 @@ class ActionModule(CoordinationAction):
 
 
 LOCK_PATIENCE = 120.0
-
-
-def _limit(job: JobSpool) -> int:
-    return int(job.work["settings"]["results_limit"])
 
 
 def _usual_spool() -> str:

@@ -85,14 +85,20 @@ class RedisExchange(Exchange):
             self._keep_longer(key, keep)
             return
         partial = f"{key}/{secrets.token_hex(8)}"
-        self._append(partial, 0, file_digest(source).encode())
-        with open(source, "rb") as stream:
-            count = 0
-            while piece := stream.read(PIECE):
-                count += 1
-                self._append(partial, count, piece)
-        self._client.call(lambda r: r.pexpire(partial, keep))
-        self._client.call(lambda r: r.eval(_RENAME, 2, partial, key))
+        try:
+            self._append(partial, 0, file_digest(source).encode())
+            with open(source, "rb") as stream:
+                count = 0
+                while piece := stream.read(PIECE):
+                    count += 1
+                    self._append(partial, count, piece)
+            self._client.call(lambda r: r.pexpire(partial, keep))
+            self._client.call(lambda r: r.eval(_RENAME, 2, partial, key))
+        except CoordinationError:
+            # Redis may be full, of this among others.
+            with contextlib.suppress(CoordinationError):
+                self._client.call(lambda r: r.delete(partial))
+            raise
 
     def get(self, name: str, target: Path) -> bool:
         key = self._key(name)

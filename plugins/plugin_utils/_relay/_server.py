@@ -257,7 +257,7 @@ class Relay:
     async def _op_worker_done(self, request: Message) -> Message:
         """Hand in the results of a node job, this worker's own or one that was left."""
         keeper = self._worker()
-        return {"notes": await keeper.hand_in(keeper.spool.job(request["job_id"]), limit=request["limit"])}
+        return {"notes": await keeper.hand_in(keeper.spool.job(request["job_id"]))}
 
     def _worker(self) -> WorkerKeeper:
         if self.worker is None:
