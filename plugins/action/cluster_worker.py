@@ -19,7 +19,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     InputError,
     MultideviceError,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name, queue_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spool
@@ -64,11 +64,18 @@ class ActionModule(CoordinationAction):
                 raise InputError(
                     f"{name!r} cannot name a queue or a machine: letters, digits, '.', '_' and '-' are right"
                 )
+        if queue_of(options["queue"]) != options["queue"]:
+            raise InputError(
+                f"no node job comes to a queue {options['queue']}: the queue of a node of that name is "
+                f"{queue_of(options['queue'])}"
+            )
         settings = RedisSettings.from_options(options)
         if not settings.is_set:
             raise CoordinationError(
                 "a worker needs the Redis that its queue is in; set redis_url or MULTIDEVICE_REDIS_URL"
             )
+        # Before it takes a node job, which would fail of this.
+        exchange.open_exchange(options["exchange"], settings)
         spool = Spool(options["spool"] or _usual_spool()).folder
         worker = {
             "machine": machine,

@@ -68,6 +68,11 @@ class Client:
         except redis.exceptions.ResponseError as error:
             if str(error).split(" ", 1)[0] in OWN_ERRORS:
                 raise
+            if "'maxmemory'" in str(error):
+                raise CoordinationError(
+                    f"Redis at {self.settings.address} is full, it has reached its maxmemory: remove runs that are over "
+                    "with cleanup.yml, or give it more memory"
+                ) from error
             raise CoordinationError(
                 f"Redis at {self.settings.address} refuses a command: {self._clean(error)}"
             ) from error

@@ -383,8 +383,9 @@ class Coordinator:
         """Forget a run now. False when there is none of that name."""
         reason = records.make_reason({"text": "the run was removed before it had finished"}, kind="abort")
         if not dry:
-            self.book.withdraw(cluster_id)
+            # First, for a Redis that is full takes nothing else.
             self._remove_results(cluster_id)
+            self.book.withdraw(cluster_id)
         return bool(self._run_cluster(scripts.REMOVE, cluster_id, [compact(reason), int(dry)]))
 
     # Within

@@ -63,6 +63,11 @@ def open_exchange(where: str, settings: RedisSettings) -> Exchange:
     if where == REDIS:
         return RedisExchange(settings)
     if where.startswith(("http://", "https://")):
+        parts = urllib.parse.urlsplit(where)
+        if "@" in parts.netloc:
+            raise InputError(
+                f"exchange: put the login for {parts.hostname} into ~/.netrc, not into the address, which everybody can see"
+            )
         return WebExchange(where)
     if os.path.isabs(where):
         return FolderExchange(Path(where))
