@@ -27,6 +27,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spoo
 Result = dict[str, t.Any]
 SLICE = 30.0
 HAND_IN_TIMEOUT = 900.0
+SHORTEST_LEASE = 1.0
 
 
 def _nowhere_else(connect: t.Callable[[], t.Any], options: Result, check_mode: bool) -> Result:
@@ -69,6 +70,8 @@ class ActionModule(CoordinationAction):
                 f"no node job comes to a queue {options['queue']}: the queue of a node of that name is "
                 f"{queue_of(options['queue'])}"
             )
+        if options["lease"] < SHORTEST_LEASE:
+            raise InputError(f"lease: {options['lease']:g} seconds are too few, right would be {SHORTEST_LEASE:g} or more")
         settings = RedisSettings.from_options(options)
         if not settings.is_set:
             raise CoordinationError(
@@ -87,7 +90,10 @@ class ActionModule(CoordinationAction):
         began = relay.call(
             "worker_begin", worker=worker, spool=str(spool), redis=settings.as_options(), timeout=LOCK_PATIENCE
         )
-        return {"changed": False, "machine": machine, "spool": str(spool), "left": began["left"]}
+        result: Result = {"changed": False, "machine": machine, "spool": str(spool), "left": began["left"]}
+        if began["words"]:
+            result["warnings"] = began["words"]
+        return result
 
     def _taken(self, options: Result) -> Result:
         """Wait for a node job, fetch its scripts, and write down what is to be done before anything is."""

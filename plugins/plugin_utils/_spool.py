@@ -62,6 +62,20 @@ class Spool:
             os.close(self._handle)
             self._handle = None
 
+    def leave_word(self, text: str) -> None:
+        """Have the next worker say something that this one has nobody left to say to."""
+        with contextlib.suppress(OSError), open(self._words, "a", encoding="utf-8") as stream:
+            stream.write(" ".join(text.split()) + "\n")
+
+    def take_words(self) -> list[str]:
+        """What workers before this one have left to be said."""
+        try:
+            words = self._words.read_text(encoding="utf-8", errors="replace").splitlines()
+            self._words.unlink()
+        except OSError:
+            return []
+        return words
+
     def job(self, job_id: str) -> JobSpool:
         """The folder of a node job.
 
@@ -108,6 +122,10 @@ class Spool:
     @property
     def _jobs(self) -> Path:
         return self.folder / "jobs"
+
+    @property
+    def _words(self) -> Path:
+        return self.folder / "last-words"
 
     @property
     def _trees(self) -> Path:

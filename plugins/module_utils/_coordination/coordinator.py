@@ -95,12 +95,7 @@ class Coordinator:
         :param queue_timeout: seconds after which a run gives up whose queues have too few workers.
         :returns: False if that very plan is registered already.
         """
-        if not -scheduler.MAX_PRIORITY <= priority <= scheduler.MAX_PRIORITY:
-            raise InputError(
-                f"priority {priority}: right would be {-scheduler.MAX_PRIORITY} to {scheduler.MAX_PRIORITY}"
-            )
-        if queue_timeout <= 0:
-            raise InputError("queue_timeout has to be more than 0 seconds")
+        check_queueing(priority, queue_timeout)
         fields = {"mode": "queue", "priority": priority, "queue_timeout": f"{queue_timeout:g}"}
         arguments = _registrations(plan, lease, retention, run_timeout, fields)
         jobs = [(run["cluster_id"], node["job_id"], node["queue"]) for run in plan["runs"] for node in run["nodes"]]
@@ -572,6 +567,14 @@ class Coordinator:
 
     def _unknown_job(self, job_id: str) -> CoordinationError:
         return self._unknown(f"job {job_id}")
+
+
+def check_queueing(priority: int, queue_timeout: float) -> None:
+    """:raises InputError: a run cannot stand in line so."""
+    if not -scheduler.MAX_PRIORITY <= priority <= scheduler.MAX_PRIORITY:
+        raise InputError(f"priority {priority}: right would be {-scheduler.MAX_PRIORITY} to {scheduler.MAX_PRIORITY}")
+    if queue_timeout <= 0:
+        raise InputError("queue_timeout has to be more than 0 seconds")
 
 
 def _registrations(

@@ -131,7 +131,7 @@ class WorkerKeeper:
             if not self._done:
                 await asyncio.to_thread(self._coordinator.queues.leave, self.worker.machine, self.worker.token)
         except (MultideviceError, OSError, LookupError) as error:
-            LOG.error("%s: the next worker on this machine has to go on: %s", self.worker.machine, error)
+            self._complain(f"the next worker on this machine has to go on: {error}")
         if self._renewals is not None:
             self._renewals.cancel()
         self._coordinator.close()
@@ -189,12 +189,16 @@ class WorkerKeeper:
         return _now() - heard > (1 - RESERVE) * self.worker.lease
 
     def _end_myself(self, why: str) -> None:
-        LOG.error("%s: %s", self.worker.machine, why)
+        self._complain(f"it has ended itself: {why}")
         self._lost = why
         if self._is_ending:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._controller, signal.SIGTERM)
+
+    def _complain(self, what: str) -> None:
+        LOG.error("%s: %s", self.worker.machine, what)
+        self.spool.leave_word(f"of the worker before this one: {what}")
 
 
 def _now() -> float:

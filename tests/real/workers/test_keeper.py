@@ -234,6 +234,8 @@ def test_results_that_cannot_be_handed_in_stay_and_it_is_said_where(
         await keeper.end()
 
     asyncio.run(work())
+    words = Spool(tmp_path / "spool").take_words()
+    assert len(words) == 1 and f"the results of {job_id} cannot be handed in now, they stay in " in words[0]
     (tmp_path / "away").mkdir()
 
     async def go_on() -> None:
@@ -264,6 +266,24 @@ def test_a_redis_that_is_full_for_a_moment_ends_no_worker(
         await keeper.end()
 
     asyncio.run(work())
+
+
+def test_a_worker_that_ends_itself_has_the_next_one_say_why(
+    redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    async def work() -> None:
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=1.5)
+        await keeper.begin()
+        coordinator.queues.leave("a", keeper.worker.token)
+        await asyncio.to_thread(playbook.wait, 10)
+        await keeper.end()
+
+    asyncio.run(work())
+    spool = Spool(tmp_path / "spool")
+    assert spool.take_words() == [
+        "of the worker before this one: it has ended itself: the worker on a has been given up: it was not heard from in time"
+    ]
+    assert spool.take_words() == []
 
 
 def test_results_for_which_a_disk_has_no_place_are_kept_on_another(full_disk: Path, tmp_path: Path) -> None:
