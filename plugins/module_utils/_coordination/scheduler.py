@@ -175,7 +175,7 @@ local function forget_left(machine, why)
   if not id then return end
   redis.call('HDEL', worker(machine), 'left_run', 'left')
   turn_to(id)
-  if get('cluster_id') then end_job(job, 'worker_lost', why) end
+  if get('cluster_id') then end_job(job, 'worker_lost', why) else end_all_entries(id) end
 end
 
 -- How often a node job was given to a worker, and to which last.
@@ -563,7 +563,7 @@ if get('cluster_id') then
 end
 local known = redis.call('HMGET', worker(machine), 'token', 'job')
 if known[1] == token and known[2] == job then let_go(machine) end
-if redis.call('HGET', worker(machine), 'left') == job then redis.call('HDEL', worker(machine), 'left_run', 'left') end
+if redis.call('HGET', worker(machine), 'left') == job then forget_left(machine, 'its results were handed in') end
 forget_the_dead()
 schedule()
 return ended and 1 or 0
