@@ -71,7 +71,9 @@ class ActionModule(CoordinationAction):
                 f"{queue_of(options['queue'])}"
             )
         if options["lease"] < SHORTEST_LEASE:
-            raise InputError(f"lease: {options['lease']:g} seconds are too few, right would be {SHORTEST_LEASE:g} or more")
+            raise InputError(
+                f"lease: {options['lease']:g} seconds are too few, right would be {SHORTEST_LEASE:g} or more"
+            )
         settings = RedisSettings.from_options(options)
         if not settings.is_set:
             raise CoordinationError(

@@ -26,9 +26,11 @@ MAX_TRIES = 5
 # workers hold; `jobs`, node job → what the worker is to do; `given`, node job → "how often machine", as it was given to
 # workers so far, last to that one; `held`, machine → since when.
 # Of a queue: the stream of its node jobs, and its workers by machine, with the moment since which they are idle, or 0.
-SCHEDULER = f"""
+SCHEDULER = (
+    f"""
 local MAX_TRIES = {MAX_TRIES}
-""" + """
+"""
+    + """
 local prefix = KEYS[4]
 local sched = string.sub(prefix, 1, -string.len('cluster/') - 1)
 local line, reservations, holders = sched .. 'waiting', sched .. 'reservations', sched .. 'reservation_leases'
@@ -385,6 +387,7 @@ local function schedule(up_to)
   return walk.ahead
 end
 """
+)
 
 
 def _script(name: str, body: str) -> Script:

@@ -90,7 +90,9 @@ def slow_web(tmp_path: Path) -> t.Iterator[str]:
 def full_disk(tmp_path: Path) -> t.Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL},mode=700", "tmpfs", str(folder)], check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL},mode=700", "tmpfs", str(folder)], check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("a disk that is full takes the right to mount one")
     yield folder
@@ -143,7 +145,11 @@ def text_handed_in(server: RedisServer, job_id: str, folder: Path, exchange: str
 
 
 def test_a_long_upload_after_the_playbook_has_ended_is_waited_for(
-    redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], slow_web: str, tmp_path: Path
+    redis_server: RedisServer,
+    coordinator: Coordinator,
+    playbook: subprocess.Popen[bytes],
+    slow_web: str,
+    tmp_path: Path,
 ) -> None:
     job_id = submit(coordinator, "vm", slow_web)
     run = job_id.rpartition(".")[0]

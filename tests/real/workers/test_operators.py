@@ -64,7 +64,9 @@ def test_what_operators_do(lab_workers: Started) -> None:
         run = next(run["cluster_id"] for run in lab.coordinator.runs() if "job-waiting" in run["job"])
         assert f"run {run}: a in queue a, b in queue b" in waiting.output
 
-        pushed = lab.site.start(job_of(lab, "pushed", "a", test="echo pushed\n"), MULTIDEVICE_REDIS_URL=lab.submitters_url)
+        pushed = lab.site.start(
+            job_of(lab, "pushed", "a", test="echo pushed\n"), MULTIDEVICE_REDIS_URL=lab.submitters_url
+        )
         wait_until("the controller says what it waits for", lambda: "waiting for machines since" in pushed.output, 60)
 
         status = lab.command("status.yml").output
