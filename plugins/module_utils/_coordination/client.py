@@ -100,7 +100,7 @@ class Client:
 
 
 # What our own scripts answer with; everything else is the server's.
-OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER", "OCCUPIED")
+OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER", "OCCUPIED", "OVER")
 
 # To tell the server the library's name and version costs two round trips and some milliseconds of CPU for every
 # connection, most of what a task takes.

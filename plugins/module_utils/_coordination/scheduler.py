@@ -364,6 +364,19 @@ local function place(id, lacking, patience, walk)
   redis.call('ZREM', line, id)
 end
 
+-- A run that waits stays, and with it the scripts that its workers will fetch through Redis.
+local function keep_waiting()
+  expire_run()
+  local works = redis.call('HGETALL', run .. '/jobs')
+  for i = 2, #works, 2 do
+    local trees = cjson.decode(works[i]).trees
+    for _, checksum in pairs(type(trees) == 'table' and trees or {}) do
+      local tree = sched .. 'files/tree-' .. checksum .. '.tar.gz'
+      if redis.call('PTTL', tree) < get('expires') - now then redis.call('PEXPIREAT', tree, get('expires')) end
+    end
+  end
+end
+
 -- Go along the line, up to a controller's run if one is given; tells what the runs before it keep.
 local function schedule(up_to)
   local walk = new_walk()
@@ -377,7 +390,7 @@ local function schedule(up_to)
     elseif mode == 'queue' then
       if expires - now < retention * 900 then
         turn_to(id)
-        expire_run()
+        keep_waiting()
       end
       place(id, lacking, patience, walk)
     else
@@ -407,6 +420,11 @@ local machines = machines_of(id)
 if #machines == 0 then return {0} end
 forget_the_dead()
 turn_to(id)
+if get('verdict') and redis.call('EXISTS', held(id)) == 0 then
+  leave_line(id)
+  redis.call('ZREM', holders, id)
+  return redis.error_reply('OVER ' .. get('reason'))
+end
 redis.call('ZADD', holders, now + ARGV[2], id)
 if redis.call('EXISTS', held(id)) == 1 then return {0} end
 redis.call('HSETNX', prefix .. id, 'asked', now)

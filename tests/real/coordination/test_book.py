@@ -124,6 +124,19 @@ def test_an_unknown_run_is_refused(book_of: Coordinator) -> None:
         book_of.book.reserve("20260131T120000-none.1", lease=LONG)
 
 
+def test_a_run_that_is_aborted_while_it_waits_waits_no_longer(book_of: Coordinator) -> None:
+    holder, waiter, late = register(book_of, ["a"]), register(book_of, ["a", "b"]), register(book_of, ["b"])
+    assert reserve(book_of, holder) == []
+    assert reserve(book_of, waiter) == [("a", holder, True)]
+    book_of.abort(waiter, {"text": "an operator has other plans"})
+    with pytest.raises(CoordinationError, match=f"run {waiter} is over: an operator has other plans"):
+        reserve(book_of, waiter)
+    assert book_of.book.waiting() == []
+    assert reserve(book_of, late) == []
+    book_of.abort(holder, {"text": "enough"})
+    assert reserve(book_of, holder) == []
+
+
 def test_localhost_is_nobodys(book_of: Coordinator) -> None:
     first, second = register(book_of, ["localhost"]), register(book_of, ["localhost"])
     assert reserve(book_of, first) == reserve(book_of, second) == []

@@ -9,9 +9,15 @@ from __future__ import annotations
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+    file_digest,
+    open_exchange,
+    tree_name,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
@@ -306,6 +312,22 @@ def test_an_aborted_run_leaves_its_queues(lab: Coordinator) -> None:
     assert lab.remove(run)
     lab.queues.done("a", "1", f"{run}.1")
     assert (lab.queues.queues(), lab.book.holders()) == ({"a": []}, {})
+
+
+def test_the_scripts_of_a_run_that_waits_are_kept_as_long_as_it(lab: Coordinator, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    packed.write_bytes(b"scripts")
+    exchange = open_exchange("redis", lab._client.settings)
+    exchange.put(tree_name(file_digest(packed)), packed, keep_seconds=1)
+    plan = make_plan([["client"]])
+    node = plan["runs"][0]["nodes"][0]
+    node["queue"] = "a"
+    lab.submit(plan, {node["job_id"]: {"trees": {"/scripts": file_digest(packed)}}}, retention=1)
+    for _ in range(15):
+        time.sleep(0.1)
+        lab.queues.turn()
+    assert lab.queues.work(node["job_id"])
+    assert exchange.get(tree_name(file_digest(packed)), tmp_path / "fetched")
 
 
 def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
