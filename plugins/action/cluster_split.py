@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import check_queueing
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange, tree_name
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.split import SPLIT, plan_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
@@ -21,6 +22,8 @@ class ActionModule(CoordinationAction):
 
     def prepare(self, options: dict[str, t.Any]) -> None:
         """The job file is the controller's, also where another machine registers it."""
+        if options["queued"]:
+            check_queueing(options["priority"], options["queue_timeout"])
         if options["plan"] is None:
             options["plan"] = plan_of(options)
             options["job"] = None

@@ -19,14 +19,15 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     InputError,
     MultideviceError,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name, queue_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
+from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spool
 
 Result = dict[str, t.Any]
 SLICE = 30.0
 HAND_IN_TIMEOUT = 900.0
+SHORTEST_LEASE = 1.0
 
 
 def _nowhere_else(connect: t.Callable[[], t.Any], options: Result, check_mode: bool) -> Result:
@@ -64,11 +65,22 @@ class ActionModule(CoordinationAction):
                 raise InputError(
                     f"{name!r} cannot name a queue or a machine: letters, digits, '.', '_' and '-' are right"
                 )
+        if queue_of(options["queue"]) != options["queue"]:
+            raise InputError(
+                f"no node job comes to a queue {options['queue']}: the queue of a node of that name is "
+                f"{queue_of(options['queue'])}"
+            )
+        if options["lease"] < SHORTEST_LEASE:
+            raise InputError(
+                f"lease: {options['lease']:g} seconds are too few, right would be {SHORTEST_LEASE:g} or more"
+            )
         settings = RedisSettings.from_options(options)
         if not settings.is_set:
             raise CoordinationError(
                 "a worker needs the Redis that its queue is in; set redis_url or MULTIDEVICE_REDIS_URL"
             )
+        # Before it takes a node job, which would fail of this.
+        exchange.open_exchange(options["exchange"], settings)
         spool = Spool(options["spool"] or _usual_spool()).folder
         worker = {
             "machine": machine,
@@ -80,7 +92,10 @@ class ActionModule(CoordinationAction):
         began = relay.call(
             "worker_begin", worker=worker, spool=str(spool), redis=settings.as_options(), timeout=LOCK_PATIENCE
         )
-        return {"changed": False, "machine": machine, "spool": str(spool), "left": began["left"]}
+        result: Result = {"changed": False, "machine": machine, "spool": str(spool), "left": began["left"]}
+        if began["words"]:
+            result["warnings"] = began["words"]
+        return result
 
     def _taken(self, options: Result) -> Result:
         """Wait for a node job, fetch its scripts, and write down what is to be done before anything is."""
@@ -125,7 +140,7 @@ class ActionModule(CoordinationAction):
         job = Spool(options["spool"] or _usual_spool()).job(options["job_id"])
         if not job.folder.is_dir():
             return {"changed": False, "notes": []}
-        done = relay.call("worker_done", job_id=job.job_id, limit=_limit(job), timeout=HAND_IN_TIMEOUT)
+        done = relay.call("worker_done", job_id=job.job_id, timeout=HAND_IN_TIMEOUT)
         result: Result = {"changed": True, "notes": done["notes"]}
         if done["notes"]:
             result["warnings"] = done["notes"]
@@ -136,10 +151,6 @@ class ActionModule(CoordinationAction):
 
 
 LOCK_PATIENCE = 120.0
-
-
-def _limit(job: JobSpool) -> int:
-    return int(job.work["settings"]["results_limit"])
 
 
 def _usual_spool() -> str:

@@ -16,11 +16,13 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+    check_name,
     file_digest,
     result_name,
     tree_name,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results
 
 TREES_KEPT = 8
@@ -60,22 +62,42 @@ class Spool:
             os.close(self._handle)
             self._handle = None
 
+    def leave_word(self, text: str) -> None:
+        """Have the next worker say something that this one has nobody left to say to."""
+        with contextlib.suppress(OSError), open(self._words, "a", encoding="utf-8") as stream:
+            stream.write(" ".join(text.split()) + "\n")
+
+    def take_words(self) -> list[str]:
+        """What workers before this one have left to be said."""
+        try:
+            words = self._words.read_text(encoding="utf-8", errors="replace").splitlines()
+            self._words.unlink()
+        except OSError:
+            return []
+        return words
+
     def job(self, job_id: str) -> JobSpool:
-        """The folder of a node job."""
+        """The folder of a node job.
+
+        :raises NodeError: the id leads elsewhere.
+        """
+        if not is_name(job_id):
+            raise NodeError(f"{job_id!r} is no id of a node job")
         return JobSpool(self._jobs / job_id)
 
     def left(self) -> list[JobSpool]:
         """The node jobs that have not been handed in, oldest first."""
-        found = [JobSpool(path) for path in self._jobs.iterdir() if path.is_dir()]
+        found = [JobSpool(path) for path in self._jobs.iterdir() if path.is_dir() and is_name(path.name)]
         return sorted(found, key=lambda job: job.folder.stat().st_mtime)
 
     @contextlib.contextmanager
     def place_for_tree(self, checksum: str) -> t.Iterator[tuple[Path, Path | None]]:
         """Where a packed script tree is, and where to write it if it is not there.
 
-        :raises NodeError: what was written is not the tree.
+        :raises NodeError: what was written is not the tree, or there is no place for it.
+        :raises InputError: that is no checksum.
         """
-        path = self._trees / tree_name(checksum)
+        path = self._trees / check_name(tree_name(checksum))
         if path.exists():
             path.touch()
             yield path, None
@@ -86,6 +108,8 @@ class Spool:
             if file_digest(partial) != checksum:
                 raise NodeError("the script tree did not arrive whole: its checksum differs")
             partial.rename(path)
+        except OSError as error:
+            raise NodeError(f"the script tree cannot be written to {self._trees}: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
         self._forget_old_trees()
@@ -98,6 +122,10 @@ class Spool:
     @property
     def _jobs(self) -> Path:
         return self.folder / "jobs"
+
+    @property
+    def _words(self) -> Path:
+        return self.folder / "last-words"
 
     @property
     def _trees(self) -> Path:
@@ -129,17 +157,29 @@ class JobSpool:
         """
         try:
             found: dict[str, t.Any] = json.loads((self.folder / "work.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise NodeError(f"{self.folder} is no node job: {error}") from error
-        return found
+            settings = found["settings"]
+            if {"node", "exchange"} <= found.keys() and {"results_limit", "retention"} <= settings.keys():
+                return found
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise NodeError(f"{self.folder} holds no node job: {error}") from error
+        raise NodeError(f"{self.folder} holds no node job: something is missing in work.json")
 
     def begin(self, work: t.Mapping[str, t.Any]) -> None:
-        """Write down what is to be done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(mode=0o700)
+        """Write down what is to be done.
+
+        :raises NodeError: there is no place for it.
+        """
+        self.remove()
         partial = self.folder / ".work.json"
-        partial.write_text(json.dumps(work), encoding="utf-8")
-        partial.rename(self.folder / "work.json")
+        try:
+            self.folder.mkdir(mode=0o700)
+            with open(partial, "w", encoding="utf-8") as stream:
+                json.dump(work, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.rename(self.folder / "work.json")
+        except OSError as error:
+            raise NodeError(f"the node job cannot be written down in {self.folder}: {error.strerror}") from error
 
     @contextlib.contextmanager
     def packed(self, limit: int, notes: list[str]) -> t.Iterator[Path | None]:
@@ -147,11 +187,33 @@ class JobSpool:
         if not self.results.is_dir():
             yield None
             return
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tar.gz") as stream:
-            notes += _results.pack(self.results, t.cast("t.IO[bytes]", stream), limit=limit)
+        with contextlib.ExitStack() as stack:
+            try:
+                archive = stack.enter_context(self._pack(self.folder, limit, notes))
+            except OSError:
+                # The disk may be full; there may be place on another one.
+                archive = stack.enter_context(self._pack(None, limit, notes))
+            yield archive
+
+    @contextlib.contextmanager
+    def _pack(self, folder: Path | None, limit: int, notes: list[str]) -> t.Iterator[Path]:
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".tar.gz") as stream:
+            said = _results.pack(self.results, t.cast("t.IO[bytes]", stream), limit=limit)
             stream.flush()
+            notes += said
             yield Path(stream.name)
+
+    def set_aside(self) -> Path:
+        """Keep what cannot be handed in, out of the way; returns where."""
+        damaged = self.folder.parent.with_name("damaged")
+        damaged.mkdir(mode=0o700, exist_ok=True)
+        target = damaged / self.job_id
+        shutil.rmtree(target, ignore_errors=True)
+        self.folder.rename(target)
+        return target
 
     def remove(self) -> None:
         """It is handed in, or given back."""
+        if self.results.is_symlink():
+            shutil.rmtree(self.results.resolve(), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)

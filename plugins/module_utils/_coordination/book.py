@@ -11,7 +11,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import scheduler, scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scheduler, scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
@@ -51,7 +51,7 @@ class Book:
 
         :param lease: seconds for which the reservation, and the place in the line, hold without being renewed.
         :returns: what is in the way, nothing when the run has all of its machines; and the seconds waited since it asked.
-        :raises CoordinationError: Redis does not know the run.
+        :raises CoordinationError: Redis does not know the run, or it is over.
         """
         end = time.monotonic() + slice_seconds
         while True:
@@ -92,7 +92,11 @@ class Book:
 
         try:
             waited, *found = self._run(scheduler.RESERVE, cluster_id, int(lease * 1000))
-        except redis.exceptions.ResponseError:
+        except redis.exceptions.ResponseError as error:
+            code, _space, reason = str(error).partition(" ")
+            if code == "OVER":
+                said = records.read_reason(reason) or {"text": "it has finished"}
+                raise CoordinationError(f"run {cluster_id} is over: {said['text']}") from None
             raise CoordinationError(f"run {cluster_id} is not known to Redis: never registered, or expired") from None
         return [Blocker(**json.loads(text)) for text in found], waited / 1000
 

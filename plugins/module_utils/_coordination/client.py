@@ -68,6 +68,11 @@ class Client:
         except redis.exceptions.ResponseError as error:
             if str(error).split(" ", 1)[0] in OWN_ERRORS:
                 raise
+            if "'maxmemory'" in str(error):
+                raise CoordinationError(
+                    f"Redis at {self.settings.address} is full, it has reached its maxmemory: remove runs that are over "
+                    "with cleanup.yml, or give it more memory"
+                ) from error
             raise CoordinationError(
                 f"Redis at {self.settings.address} refuses a command: {self._clean(error)}"
             ) from error
@@ -95,7 +100,7 @@ class Client:
 
 
 # What our own scripts answer with; everything else is the server's.
-OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER", "OCCUPIED")
+OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER", "OCCUPIED", "OVER")
 
 # To tell the server the library's name and version costs two round trips and some milliseconds of CPU for every
 # connection, most of what a task takes.

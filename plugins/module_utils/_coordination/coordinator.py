@@ -94,12 +94,7 @@ class Coordinator:
         :param queue_timeout: seconds after which a run gives up whose queues have too few workers.
         :returns: False if that very plan is registered already.
         """
-        if not -scheduler.MAX_PRIORITY <= priority <= scheduler.MAX_PRIORITY:
-            raise InputError(
-                f"priority {priority}: right would be {-scheduler.MAX_PRIORITY} to {scheduler.MAX_PRIORITY}"
-            )
-        if queue_timeout <= 0:
-            raise InputError("queue_timeout has to be more than 0 seconds")
+        check_queueing(priority, queue_timeout)
         fields = {"mode": "queue", "priority": priority, "queue_timeout": f"{queue_timeout:g}"}
         arguments = _registrations(plan, lease, retention, run_timeout, fields)
         jobs = [(run["cluster_id"], node["job_id"], node["queue"]) for run in plan["runs"] for node in run["nodes"]]
@@ -108,8 +103,13 @@ class Coordinator:
             arguments += [cluster_id, job_id, queue, compact(work[job_id])]
         # First, so that a worker's login, which may not write there, gets no further.
         key, text = self._plan_key(plan["submission_id"]), compact(plan)
-        self._client.call(lambda r: r.set(key, text, px=int(retention * 1000)))
-        return bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))
+        keep = int(retention * 1000)
+        is_new = self._client.call(lambda r: r.set(key, text, px=keep, nx=True))
+        submitted = bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))
+        if submitted and not is_new:
+            # Of an earlier submission of this name, which is gone but for its plan.
+            self._client.call(lambda r: r.set(key, text, px=keep))
+        return submitted
 
     def plan(self, submission_id: str) -> dict[str, t.Any]:
         """The plan of a submission whose node jobs were put into queues.
@@ -557,6 +557,14 @@ class Coordinator:
 
     def _unknown_job(self, job_id: str) -> CoordinationError:
         return self._unknown(f"job {job_id}")
+
+
+def check_queueing(priority: int, queue_timeout: float) -> None:
+    """:raises InputError: a run cannot stand in line so."""
+    if not -scheduler.MAX_PRIORITY <= priority <= scheduler.MAX_PRIORITY:
+        raise InputError(f"priority {priority}: right would be {-scheduler.MAX_PRIORITY} to {scheduler.MAX_PRIORITY}")
+    if queue_timeout <= 0:
+        raise InputError("queue_timeout has to be more than 0 seconds")
 
 
 def _registrations(

@@ -63,6 +63,11 @@ def open_exchange(where: str, settings: RedisSettings) -> Exchange:
     if where == REDIS:
         return RedisExchange(settings)
     if where.startswith(("http://", "https://")):
+        parts = urllib.parse.urlsplit(where)
+        if "@" in parts.netloc:
+            raise InputError(
+                f"exchange: put the login for {parts.hostname} into ~/.netrc, not into the address, which everybody can see"
+            )
         return WebExchange(where)
     if os.path.isabs(where):
         return FolderExchange(Path(where))
@@ -85,14 +90,20 @@ class RedisExchange(Exchange):
             self._keep_longer(key, keep)
             return
         partial = f"{key}/{secrets.token_hex(8)}"
-        self._append(partial, 0, file_digest(source).encode())
-        with open(source, "rb") as stream:
-            count = 0
-            while piece := stream.read(PIECE):
-                count += 1
-                self._append(partial, count, piece)
-        self._client.call(lambda r: r.pexpire(partial, keep))
-        self._client.call(lambda r: r.eval(_RENAME, 2, partial, key))
+        try:
+            self._append(partial, 0, file_digest(source).encode())
+            with open(source, "rb") as stream:
+                count = 0
+                while piece := stream.read(PIECE):
+                    count += 1
+                    self._append(partial, count, piece)
+            self._client.call(lambda r: r.pexpire(partial, keep))
+            self._client.call(lambda r: r.eval(_RENAME, 2, partial, key))
+        except CoordinationError:
+            # Redis may be full, of this among others.
+            with contextlib.suppress(CoordinationError):
+                self._client.call(lambda r: r.delete(partial))
+            raise
 
     def get(self, name: str, target: Path) -> bool:
         key = self._key(name)

@@ -24,6 +24,10 @@ SIGNS_PER_LEASE = 3
 LONGEST_BLOCK = 5.0
 
 
+class GivenUp(CoordinationError):
+    """The worker is not one any more: not heard from in time, or another process has taken its place."""
+
+
 @dataclass(frozen=True)
 class Worker:
     """A worker as it makes itself known: one on each machine.
@@ -85,11 +89,11 @@ class Queues:
     def renew(self, worker: Worker) -> str | None:
         """The worker is alive; tells the node job that it holds.
 
-        :raises CoordinationError: it was given up as dead, or another process has taken its place.
+        :raises GivenUp: it was given up as dead, or another process has taken its place.
         """
         answer = self._run(scheduler.WORKER_RENEWS, worker.machine, worker.token, int(worker.lease * 1000))
         if answer is None:
-            raise CoordinationError(f"the worker on {worker.machine} has been given up: it was not heard from in time")
+            raise GivenUp(f"the worker on {worker.machine} has been given up: it was not heard from in time")
         return answer or None
 
     def work(self, job_id: str) -> dict[str, t.Any]:
@@ -103,6 +107,12 @@ class Queues:
             raise CoordinationError(f"job {job_id} is not known to Redis: removed or expired")
         found: dict[str, t.Any] = json.loads(text)
         return found
+
+    def was_given_last(self, machine: str, job_id: str) -> bool:
+        """Whether no worker of another machine has been given a node job after this machine's."""
+        key = f"{self._prefix}cluster/{records.cluster_of(job_id)}/given"
+        text = self._client.call(lambda r: t.cast("str | None", r.hget(key, job_id)))
+        return text is not None and text.partition(" ")[2] == machine
 
     def done(self, machine: str, token: str, job_id: str) -> bool:
         """A node job is over, and its results are handed in. False when another worker has taken it meanwhile."""

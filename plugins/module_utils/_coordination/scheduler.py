@@ -17,13 +17,20 @@ from __future__ import annotations
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.scripts import REGISTER_RUNS, Script, script
 
 MAX_PRIORITY = 100
+# So many workers may be gone with a node job before its run has begun; it may be what ends them.
+MAX_TRIES = 5
 
 # KEYS are those of all scripts, with what the keys of runs begin with as the fourth.
 #
 # Of a run: `queued`, node job → "queue entry" of those that wait; `taken`, node job → "queue entry machine" of those that
-# workers hold; `jobs`, node job → what the worker is to do; `held`, machine → since when.
+# workers hold; `jobs`, node job → what the worker is to do; `given`, node job → "how often machine", as it was given to
+# workers so far, last to that one; `held`, machine → since when.
 # Of a queue: the stream of its node jobs, and its workers by machine, with the moment since which they are idle, or 0.
-SCHEDULER = """
+SCHEDULER = (
+    f"""
+local MAX_TRIES = {MAX_TRIES}
+"""
+    """
 local prefix = KEYS[4]
 local sched = string.sub(prefix, 1, -string.len('cluster/') - 1)
 local line, reservations, holders = sched .. 'waiting', sched .. 'reservations', sched .. 'reservation_leases'
@@ -45,11 +52,25 @@ local function announce_release(machine, id)
   redis.call('PEXPIRE', releases, DAY)
 end
 
+-- Also those of a run that was removed, or has expired, while it held them.
+local function machines_held_by(id)
+  local machines, entries = {}, redis.call('HGETALL', reservations)
+  for i = 1, #entries, 2 do
+    if entries[i + 1] == id then machines[#machines + 1] = entries[i] end
+  end
+  return machines
+end
+
+local function holds_none(id)
+  if redis.call('EXISTS', held(id)) == 1 then return false end
+  return redis.call('EXISTS', prefix .. id) == 1 or #machines_held_by(id) == 0
+end
+
 local function free(id, machine)
   redis.call('HDEL', held(id), machine)
   if redis.call('HGET', reservations, machine) ~= id then return false end
   redis.call('HDEL', reservations, machine)
-  if redis.call('EXISTS', held(id)) == 0 then redis.call('ZREM', holders, id) end
+  if holds_none(id) then redis.call('ZREM', holders, id) end
   announce_release(machine, id)
   return true
 end
@@ -75,8 +96,21 @@ end
 
 local function split_entry(text) return string.match(text, '^(%S+) (%S+) ?(%S*)$') end
 
+-- What is left in the queues of a run that was removed, or has expired.
+local function end_all_entries(id)
+  for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
+    for _, found in ipairs(redis.call('XREVRANGE', stream_of(queue), '+', '-')) do
+      local fields_of_entry = found[2]
+      for i = 1, #fields_of_entry, 2 do
+        if fields_of_entry[i] == 'cluster_id' and fields_of_entry[i + 1] == id then end_entry(queue, found[1]) end
+      end
+    end
+  end
+end
+
 -- A run leaves the line; what of it no worker has taken leaves the queues.
 local function leave_line(id)
+  if redis.call('EXISTS', prefix .. id) == 0 then end_all_entries(id) end
   local queued = redis.call('HGETALL', prefix .. id .. '/queued')
   for i = 1, #queued, 2 do
     local queue, entry = split_entry(queued[i + 1])
@@ -143,7 +177,13 @@ local function forget_left(machine, why)
   if not id then return end
   redis.call('HDEL', worker(machine), 'left_run', 'left')
   turn_to(id)
-  if get('cluster_id') then end_job(job, 'worker_lost', why) end
+  if get('cluster_id') then end_job(job, 'worker_lost', why) else end_all_entries(id) end
+end
+
+-- How often a node job was given to a worker, and to which last.
+local function times_given(job)
+  local times, machine = string.match(redis.call('HGET', run .. '/given', job) or '0 ', '^(%d+) (%S*)$')
+  return tonumber(times), machine
 end
 
 -- The worker of a machine does not go on with what it holds. With `later`, results may still be handed in; tells of what.
@@ -152,14 +192,19 @@ local function drop_job(machine, why, later)
   local id, job = unpack(redis.call('HMGET', worker(machine), 'run', 'job'))
   if id then turn_to(id) end
   local text = id and redis.call('HGET', run .. '/taken', job)
-  if text and (get('verdict') or redis.call('HEXISTS', run .. '/barrier/start', 'verdict') == 1) then
-    local node = identify(job).node
-    abort_run(cjson.encode({kind = 'lost', node = node, text = node .. ': ' .. why}))
-    set_state(identify(job), 'abort', get('reason'))
-    if later then left = {id, job} else end_job(job, 'worker_lost', why) end
-  elseif text then
-    local queue, entry = split_entry(text)
-    give_back(job, queue, entry, why)
+  if text then
+    local begun = get('verdict') or redis.call('HEXISTS', run .. '/barrier/start', 'verdict') == 1
+    local tries = times_given(job)
+    if begun or tries >= MAX_TRIES then
+      local node = identify(job).node
+      local what = begun and why or tries .. ' workers were gone before the run had begun; the last: ' .. why
+      abort_run(cjson.encode({kind = 'lost', node = node, text = node .. ': ' .. what}))
+      set_state(identify(job), 'abort', get('reason'))
+      if later then left = {id, job} else end_job(job, 'worker_lost', why) end
+    else
+      local queue, entry = split_entry(text)
+      give_back(job, queue, entry, why)
+    end
   end
   let_go(machine)
   return left
@@ -176,12 +221,24 @@ local function forget_worker(machine)
   end
 end
 
+-- In ms; a third of it may pass between two signs of the one who has it.
+local function longest_lease()
+  local longest = 0
+  for _, machine in ipairs(redis.call('ZRANGE', worker_leases, 0, -1)) do
+    longest = math.max(longest, tonumber(redis.call('HGET', worker(machine), 'lease') or 0))
+  end
+  for _, id in ipairs(redis.call('ZRANGE', holders, 0, -1)) do
+    longest = math.max(longest, tonumber(redis.call('HGET', prefix .. id, 'lease') or 0) * 1000)
+  end
+  return longest
+end
+
 -- As with the leases of nodes: a silence of every client says nothing about anybody.
 local function forgive_everybodys_silence()
   local silence = now - tonumber(redis.call('HGET', sched .. 'book', 'heard') or now)
   redis.call('HSET', sched .. 'book', 'heard', now)
   redis.call('PEXPIRE', sched .. 'book', 7 * DAY)
-  if silence <= 15000 then return end
+  if silence <= 15000 or silence <= longest_lease() / 2 then return end
   for _, leases in ipairs({holders, worker_leases}) do
     for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZINCRBY', leases, silence, name) end
   end
@@ -190,8 +247,7 @@ end
 local function forget_the_dead()
   forgive_everybodys_silence()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', now)) do
-    local pairs_of_run = redis.call('HGETALL', held(id))
-    for i = 1, #pairs_of_run, 2 do free(id, pairs_of_run[i]) end
+    for _, machine in ipairs(machines_held_by(id)) do free(id, machine) end
     leave_line(id)
     redis.call('ZREM', holders, id)
   end
@@ -275,6 +331,8 @@ local function give(id, job, machine)
   redis.call('HDEL', run .. '/queued', job.job)
   redis.call('HSET', run .. '/taken', job.job, job.queue .. ' ' .. job.entry .. ' ' .. machine)
   keep(run .. '/taken')
+  redis.call('HSET', run .. '/given', job.job, times_given(job.job) + 1 .. ' ' .. machine)
+  keep(run .. '/given')
   redis.call('XCLAIM', stream_of(job.queue), 'workers', machine, 0, job.entry, 'FORCE', 'JUSTID')
   redis.call('HSET', worker(machine), 'run', id, 'job', job.job, 'entry', job.entry, 'given', now)
   redis.call('ZADD', workers_of(job.queue), 0, machine)
@@ -306,6 +364,19 @@ local function place(id, lacking, patience, walk)
   redis.call('ZREM', line, id)
 end
 
+-- A run that waits stays, and with it the scripts that its workers will fetch through Redis.
+local function keep_waiting()
+  expire_run()
+  local works = redis.call('HGETALL', run .. '/jobs')
+  for i = 2, #works, 2 do
+    local trees = cjson.decode(works[i]).trees
+    for _, checksum in pairs(type(trees) == 'table' and trees or {}) do
+      local tree = sched .. 'files/tree-' .. checksum .. '.tar.gz'
+      if redis.call('PTTL', tree) < get('expires') - now then redis.call('PEXPIREAT', tree, get('expires')) end
+    end
+  end
+end
+
 -- Go along the line, up to a controller's run if one is given; tells what the runs before it keep.
 local function schedule(up_to)
   local walk = new_walk()
@@ -319,7 +390,7 @@ local function schedule(up_to)
     elseif mode == 'queue' then
       if expires - now < retention * 900 then
         turn_to(id)
-        expire_run()
+        keep_waiting()
       end
       place(id, lacking, patience, walk)
     else
@@ -329,6 +400,7 @@ local function schedule(up_to)
   return walk.ahead
 end
 """
+)
 
 
 def _script(name: str, body: str) -> Script:
@@ -348,6 +420,11 @@ local machines = machines_of(id)
 if #machines == 0 then return {0} end
 forget_the_dead()
 turn_to(id)
+if get('verdict') and redis.call('EXISTS', held(id)) == 0 then
+  leave_line(id)
+  redis.call('ZREM', holders, id)
+  return redis.error_reply('OVER ' .. get('reason'))
+end
 redis.call('ZADD', holders, now + ARGV[2], id)
 if redis.call('EXISTS', held(id)) == 1 then return {0} end
 redis.call('HSETNX', prefix .. id, 'asked', now)
@@ -453,7 +530,8 @@ if known[1] and known[1] ~= token then
   known = {}
 end
 if not known[1] then
-  redis.call('HSET', worker(machine), 'queue', queue, 'token', token, 'host', host, 'since', now, 'seen', now)
+  redis.call('HSET', worker(machine), 'queue', queue, 'token', token, 'host', host, 'since', now, 'seen', now,
+    'lease', lease)
   if left then redis.call('HSET', worker(machine), 'left_run', left[1], 'left', left[2]) end
 end
 redis.call('SADD', queues, queue)
@@ -496,12 +574,17 @@ local machine, token, job = ARGV[1], ARGV[2], ARGV[3]
 turn_to(string.match(job, '^(.*)%.%d+$'))
 local ended = false
 if get('cluster_id') then
-  ended = end_job(job, 'handed_in', machine)
-  if not ended then event(identify(job).node, 'handed_in', machine) end
+  local _, _, holder = split_entry(redis.call('HGET', run .. '/taken', job) or '')
+  local _, last = times_given(job)
+  if holder == machine then
+    ended = end_job(job, 'handed_in', machine)
+  elseif not holder and last == machine then
+    event(identify(job).node, 'handed_in', machine)
+  end
 end
 local known = redis.call('HMGET', worker(machine), 'token', 'job')
 if known[1] == token and known[2] == job then let_go(machine) end
-if redis.call('HGET', worker(machine), 'left') == job then redis.call('HDEL', worker(machine), 'left_run', 'left') end
+if redis.call('HGET', worker(machine), 'left') == job then forget_left(machine, 'its results were handed in') end
 forget_the_dead()
 schedule()
 return ended and 1 or 0
@@ -541,11 +624,13 @@ local id = ARGV[1]
 turn_to(id)
 if not get('cluster_id') then return 0 end
 if ARGV[3] == '1' then return 1 end
-abort_run(ARGV[2])
-leave_line(id)
+-- Deleting comes first: a Redis that is full lets a script that has begun to write go on, and one that adds not even begin.
+redis.call('DEL', run .. '/receiving')
 for _, job in ipairs(redis.call('HKEYS', run .. '/jobs')) do
   redis.call('DEL', sched .. 'files/result-' .. job .. '.tar.gz')
 end
+abort_run(ARGV[2])
+leave_line(id)
 redis.call('ZADD', runs, 0, get('last_job'))
 keys_of_run(function(key) redis.call('DEL', key) end)
 redis.call('DEL', run)

@@ -59,7 +59,7 @@ local function keys_of_run(visit)
   end
   for _, key in ipairs(redis.call('SMEMBERS', run .. '/keys')) do visit(run .. '/messages/' .. key) end
   for _, suffix in ipairs({'nodes', 'barriers', 'deadlines', 'leases', 'promises', 'events', 'keys', 'receiving',
-    'queued', 'taken', 'jobs', 'held'}) do
+    'queued', 'taken', 'jobs', 'given', 'held'}) do
     visit(run .. '/' .. suffix)
   end
 end

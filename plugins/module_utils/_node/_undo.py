@@ -87,15 +87,31 @@ def _save_results(folder: Path) -> None:
     results = folders.results(folder)
     if results.is_dir() and not target.exists():
         partial = target.with_name(f".{target.name}.part")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.move(results, partial)
+        _remove(partial)
+        try:
+            shutil.move(results, partial)
+        except OSError:
+            # There may be no place for them there. It takes none to keep them where they are.
+            _remove(partial)
+            kept = folder.with_name(f"{folder.name}.results")
+            shutil.rmtree(kept, ignore_errors=True)
+            results.rename(kept)
+            partial.symlink_to(kept)
         # They are for whoever has asked for them, who may not be root.
         owner = target.parent.stat()
         if os.getuid() != owner.st_uid:
-            for path in [partial, *partial.rglob("*")]:
+            saved = partial.resolve()
+            for path in [saved, *saved.rglob("*")]:
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
         partial.rename(target)
     (folder / KEEP_RESULTS).unlink()
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _notes(folder: Path) -> Path:

@@ -281,12 +281,13 @@ class Relay:
         return {}
 
     async def _op_worker_begin(self, request: Message) -> Message:
-        """Be a worker; tells which node jobs one before it has left on this machine."""
+        """Be a worker; tells which node jobs one before it has left on this machine, and what it has left to be said."""
         if self.worker is None:
             keeper = new_keeper(request, self.controller)
             await keeper.begin()
             self.worker = keeper
-        return {"left": [job.job_id for job in self.worker.spool.left()]}
+        spool = self.worker.spool
+        return {"left": [job.job_id for job in spool.left()], "words": spool.take_words()}
 
     async def _op_worker_take(self, request: Message) -> Message:
         """Wait for a node job for one slice at most."""
@@ -295,7 +296,7 @@ class Relay:
     async def _op_worker_done(self, request: Message) -> Message:
         """Hand in the results of a node job, this worker's own or one that was left."""
         keeper = self._worker()
-        return {"notes": await keeper.hand_in(keeper.spool.job(request["job_id"]), limit=request["limit"])}
+        return {"notes": await keeper.hand_in(keeper.spool.job(request["job_id"]))}
 
     def _worker(self) -> WorkerKeeper:
         if self.worker is None:

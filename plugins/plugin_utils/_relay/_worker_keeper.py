@@ -15,7 +15,11 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import SIGNS_PER_LEASE, Worker
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import (
+    SIGNS_PER_LEASE,
+    GivenUp,
+    Worker,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
@@ -26,6 +30,8 @@ LOG = logging.getLogger("multidevice.relay")
 # What a worker that is cut off from Redis keeps of its lease as a reserve for ending itself.
 RESERVE = 0.1
 LOCK_TIMEOUT = 90.0
+# Between two tries to renew a lease that Redis has refused to.
+RETRY_PAUSE = 1.0
 
 
 class WorkerKeeper:
@@ -45,6 +51,7 @@ class WorkerKeeper:
         self._wants_job = False
         self._done = False
         self._lost: str | None = None
+        self._is_ending = False
         self._renewals: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -82,16 +89,21 @@ class WorkerKeeper:
             raise NodeError(self._lost)
         return self.job_id
 
-    async def hand_in(self, job: JobSpool, *, limit: int) -> list[str]:
+    async def hand_in(self, job: JobSpool) -> list[str]:
         """Put a node job's results where its submitter finds them, and have it be over.
 
         :returns: what was cut or left out, in sentences.
         :raises MultideviceError: it cannot be done now; the results stay in the spool.
         """
-        if job.job_id != self.job_id and not await asyncio.to_thread(self._was_begun, job.job_id):
-            job.remove()
-            return []
-        notes = await asyncio.to_thread(self._hand_in, job, limit)
+        try:
+            if not await asyncio.to_thread(self._is_wanted, job.job_id):
+                job.remove()
+                return []
+            notes = await asyncio.to_thread(self._hand_in, job)
+        except (MultideviceError, OSError) as error:
+            raise NodeError(
+                f"the results of {job.job_id} cannot be handed in now, they stay in {job.folder} until they can: {error}"
+            ) from error
         if job.job_id == self.job_id:
             self.job_id, self._done = None, True
         return notes
@@ -109,64 +121,84 @@ class WorkerKeeper:
 
     async def end(self) -> None:
         """The ansible-playbook has ended, and the machine is clean: hand in or give back what it held, and say goodbye."""
-        if self._renewals is not None:
-            self._renewals.cancel()
+        self._is_ending = True
         try:
-            if self.job_id is not None and await asyncio.to_thread(self._was_begun, self.job_id):
-                job = self.spool.job(self.job_id)
-                await self.hand_in(job, limit=job.work["settings"]["results_limit"])
+            if self.job_id is not None:
+                await self.hand_in(self.spool.job(self.job_id))
                 self._done = False
-            elif self.job_id is not None:
-                self.spool.job(self.job_id).remove()
+            if self._renewals is not None:
+                self._renewals.cancel()
             if not self._done:
                 await asyncio.to_thread(self._coordinator.queues.leave, self.worker.machine, self.worker.token)
         except (MultideviceError, OSError, LookupError) as error:
-            LOG.error("%s: the next worker on this machine has to go on: %s", self.worker.machine, error)
+            self._complain(f"the next worker on this machine has to go on: {error}")
+        if self._renewals is not None:
+            self._renewals.cancel()
         self._coordinator.close()
         self.spool.unlock()
 
-    def _was_begun(self, job_id: str) -> bool:
-        """Whether the run of a node job has passed a barrier; one that was removed meanwhile wants no results."""
+    def _is_wanted(self, job_id: str) -> bool:
+        """Whether the run of a node job has begun, with this machine; one that was removed wants no results."""
         if not self._coordinator.knows(cluster_of(job_id)):
             return False
         run = self._coordinator.info(cluster_of(job_id))
-        return run["result"] is not None or run["barriers"]["start"]["released"] is not None
+        begun = run["result"] is not None or run["barriers"]["start"]["released"] is not None
+        return begun and self._coordinator.queues.was_given_last(self.worker.machine, job_id)
 
-    def _hand_in(self, job: JobSpool, limit: int) -> list[str]:
-        exchange = open_exchange(job.work["exchange"], self._settings)
+    def _hand_in(self, job: JobSpool) -> list[str]:
         notes: list[str] = []
-        with job.packed(limit, notes) as archive:
-            if archive is not None:
-                exchange.put(job.archive_name, archive, keep_seconds=job.work["settings"]["retention"])
+        try:
+            work = job.work
+        except NodeError as error:
+            notes.append(f"{error}; what there is lies in {job.set_aside()}")
+        else:
+            with job.packed(work["settings"]["results_limit"], notes) as archive:
+                if archive is not None:
+                    exchange = open_exchange(work["exchange"], self._settings)
+                    exchange.put(job.archive_name, archive, keep_seconds=work["settings"]["retention"])
         if notes:
-            self._coordinator.event(cluster_of(job.job_id), job.work["node"], "collected", {"notes": notes})
+            node = self._coordinator.node(job.job_id)["node"]
+            self._coordinator.event(cluster_of(job.job_id), node, "collected", {"notes": notes})
         self._coordinator.queues.done(self.worker.machine, self.worker.token, job.job_id)
         job.remove()
         return notes
 
     async def _renew(self, heard: float) -> None:
-        pause = self.worker.lease / SIGNS_PER_LEASE
+        usual = pause = self.worker.lease / SIGNS_PER_LEASE
         while True:
             await asyncio.sleep(pause)
             sent = _now()
             renewal = asyncio.create_task(asyncio.to_thread(self._coordinator.queues.renew, self.worker))
             while not renewal.done():
                 await asyncio.wait([renewal], timeout=0.2)
-                if _now() - heard > (1 - RESERVE) * self.worker.lease:
+                if self._is_late(heard):
                     self._end_myself(f"Redis could not be reached for {_now() - heard:.0f} s")
                     return
-            try:
-                renewal.result()
-                heard = sent
-            except MultideviceError as error:
+            error = renewal.exception()
+            if error is None:
+                heard, pause = sent, usual
+            elif isinstance(error, GivenUp) or self._is_late(heard):
                 self._end_myself(str(error))
                 return
+            else:
+                # Redis may be full, or unable to write to its disk, for a moment.
+                LOG.warning("%s: %s", self.worker.machine, error)
+                pause = min(usual, RETRY_PAUSE)
+
+    def _is_late(self, heard: float) -> bool:
+        return _now() - heard > (1 - RESERVE) * self.worker.lease
 
     def _end_myself(self, why: str) -> None:
-        LOG.error("%s: %s", self.worker.machine, why)
+        self._complain(f"it has ended itself: {why}")
         self._lost = why
+        if self._is_ending:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._controller, signal.SIGTERM)
+
+    def _complain(self, what: str) -> None:
+        LOG.error("%s: %s", self.worker.machine, what)
+        self.spool.leave_word(f"of the worker before this one: {what}")
 
 
 def _now() -> float:

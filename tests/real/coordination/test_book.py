@@ -25,12 +25,12 @@ MACHINES = ["a", "b", "c", "d"]
 LONG = 600.0
 
 
-def register(coordinator: Coordinator, machines: t.Sequence[str]) -> str:
+def register(coordinator: Coordinator, machines: t.Sequence[str], **options: t.Any) -> str:
     """Register a run of these machines; returns its id."""
     plan = make_plan([["client"] for _ in machines])
     for node, machine in zip(plan["runs"][0]["nodes"], machines, strict=True):
         node["node"] = machine
-    coordinator.register(plan)
+    coordinator.register(plan, **options)
     return str(plan["runs"][0]["cluster_id"])
 
 
@@ -87,6 +87,17 @@ def test_what_a_dead_controller_holds_or_waits_for_becomes_free(book_of: Coordin
     assert book_of.book.holders() == {"a": last, "b": last}
 
 
+def test_machines_of_a_run_that_is_gone_become_free_with_its_controller(book_of: Coordinator) -> None:
+    removed, expired = register(book_of, ["a", "b"]), register(book_of, ["c"], retention=0.2)
+    assert reserve(book_of, removed, lease=0.3) == reserve(book_of, expired, lease=0.3) == []
+    assert book_of.remove(removed)
+    assert book_of.book.release(removed, "a")
+    assert book_of.book.holders() == {"b": removed, "c": expired}
+    time.sleep(0.4)
+    book_of.queues.turn()
+    assert book_of.book.holders() == {}
+
+
 def test_a_lease_that_is_renewed_lasts(book_of: Coordinator) -> None:
     holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
     assert reserve(book_of, holder, lease=0.3) == []
@@ -111,6 +122,19 @@ def test_a_waiter_is_woken_by_the_release(book_of: Coordinator) -> None:
 def test_an_unknown_run_is_refused(book_of: Coordinator) -> None:
     with pytest.raises(CoordinationError, match="is not known to Redis"):
         book_of.book.reserve("20260131T120000-none.1", lease=LONG)
+
+
+def test_a_run_that_is_aborted_while_it_waits_waits_no_longer(book_of: Coordinator) -> None:
+    holder, waiter, late = register(book_of, ["a"]), register(book_of, ["a", "b"]), register(book_of, ["b"])
+    assert reserve(book_of, holder) == []
+    assert reserve(book_of, waiter) == [("a", holder, True)]
+    book_of.abort(waiter, {"text": "an operator has other plans"})
+    with pytest.raises(CoordinationError, match=f"run {waiter} is over: an operator has other plans"):
+        reserve(book_of, waiter)
+    assert book_of.book.waiting() == []
+    assert reserve(book_of, late) == []
+    book_of.abort(holder, {"text": "enough"})
+    assert reserve(book_of, holder) == []
 
 
 def test_localhost_is_nobodys(book_of: Coordinator) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
     PIECE,
     Exchange,
@@ -25,6 +26,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exch
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
+from coordination.plans import make_plan
 from coordination.redis_server import RedisServer
 
 NAME = result_name("20260131T120000-k3f9.1.2")
@@ -105,6 +107,38 @@ def test_in_redis_nothing_is_kept_for_ever_and_pieces_are_bounded(server: RedisS
 def test_names_lead_nowhere_else(exchange: Exchange, tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is no name of a file to exchange"):
         exchange.get(name, tmp_path / "target")
+
+
+def test_a_full_redis_says_so_keeps_no_half_of_an_upload_and_can_be_emptied(
+    start_server: t.Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    server = start_server("--maxmemory", "6mb")
+    settings, client = RedisSettings(url=server.url), server.client()
+    coordinator, exchange = Coordinator.connect(settings), open_exchange("redis", settings)
+    plan = make_plan([["client"]])
+    node = plan["runs"][0]["nodes"][0]
+    coordinator.submit({**plan, "runs": [{**plan["runs"][0], "nodes": [{**node, "queue": "a"}]}]}, {node["job_id"]: {}})
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(2 * PIECE))
+    exchange.put(result_name(node["job_id"]), source, keep_seconds=60)
+    known = set(client.keys("sched/*"))
+    source.write_bytes(os.urandom(20 * PIECE))
+    full = f"Redis at {server.socket} is full, it has reached its maxmemory: "
+    with pytest.raises(CoordinationError, match=full):
+        exchange.put(NAME, source, keep_seconds=60)
+    assert set(client.keys("sched/*")) == known
+    client.config_set("maxmemory", client.info("memory")["used_memory"] - PIECE)
+    with pytest.raises(CoordinationError, match=full):
+        coordinator.queues.turn()
+    assert coordinator.remove(plan["runs"][0]["cluster_id"])
+    coordinator.queues.turn()
+
+
+@pytest.mark.parametrize("address", ["https://ann:s3cret@files.example/lab", "https://s3cret@files.example/lab"])
+def test_a_login_in_an_address_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(InputError, match="exchange: put the login for files.example into ~/.netrc") as refused:
+        open_exchange(address, RedisSettings())
+    assert "s3cret" not in str(refused.value)
 
 
 def test_what_is_out_of_reach_is_said_in_a_sentence(tmp_path: Path) -> None:

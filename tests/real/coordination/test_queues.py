@@ -9,9 +9,15 @@ from __future__ import annotations
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+    file_digest,
+    open_exchange,
+    tree_name,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
@@ -308,6 +314,22 @@ def test_an_aborted_run_leaves_its_queues(lab: Coordinator) -> None:
     assert (lab.queues.queues(), lab.book.holders()) == ({"a": []}, {})
 
 
+def test_the_scripts_of_a_run_that_waits_are_kept_as_long_as_it(lab: Coordinator, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    packed.write_bytes(b"scripts")
+    exchange = open_exchange("redis", lab._client.settings)
+    exchange.put(tree_name(file_digest(packed)), packed, keep_seconds=1)
+    plan = make_plan([["client"]])
+    node = plan["runs"][0]["nodes"][0]
+    node["queue"] = "a"
+    lab.submit(plan, {node["job_id"]: {"trees": {"/scripts": file_digest(packed)}}}, retention=1)
+    for _ in range(15):
+        time.sleep(0.1)
+        lab.queues.turn()
+    assert lab.queues.work(node["job_id"])
+    assert exchange.get(tree_name(file_digest(packed)), tmp_path / "fetched")
+
+
 def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
     plan = make_plan([["client"]])
     plan["runs"][0]["nodes"][0]["queue"] = "a"
@@ -331,8 +353,90 @@ def test_a_waiting_worker_is_woken_by_its_node_job(lab: Coordinator) -> None:
     assert time.monotonic() - begin < 4
 
 
+def pass_time(lab: Coordinator, seconds: float) -> None:
+    """As if so many seconds had gone by without a word of anybody."""
+    client: t.Any = lab._client.redis
+    for name in ("worker_leases", "reservation_leases"):
+        for member in client.zrange(f"sched/{name}", 0, -1):
+            client.zincrby(f"sched/{name}", -seconds * 1000, member)
+    heard = int(client.hget("sched/book", "heard"))
+    client.hset("sched/book", "heard", heard - int(seconds * 1000))
+
+
+def test_a_node_job_that_ends_each_of_its_workers_is_given_out_five_times(lab: Coordinator) -> None:
+    b = a_worker("b")
+    run = submit(lab, ["a", "b"])
+    come(lab, b)
+    for number in range(1, 6):
+        assert lab.info(run)["result"] is None
+        assert lab.queues.open_jobs([run])[f"{run}.1"] is None
+        come(lab, a_worker("a", token=str(number)))
+        assert holds(lab, a_worker("a", token=str(number))) == f"{run}.1"
+        lab.queues.give_up("a", str(number), "it was killed")
+    assert abort_text(lab, run) == "a--1: 5 workers were gone before the run had begun; the last: it was killed"
+    assert lab.info(run)["reason"]["node"] == "a--1"
+    assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
+    assert lab.book.waiting() == []
+    late = submit(lab, ["a"])
+    assert holds(lab, a_worker("a", token="5")) is None
+    come(lab, a_worker("a", token="6"))
+    assert holds(lab, a_worker("a", token="6")) == f"{late}.1"
+
+
+def test_only_the_worker_that_was_given_a_node_job_last_hands_it_in(lab: Coordinator) -> None:
+    first, second = a_worker("host-1", "vm", lease=0.2), a_worker("host-2", "vm")
+    run = submit(lab, ["vm"])
+    come(lab, first)
+    assert lab.queues.was_given_last("host-1", f"{run}.1")
+    time.sleep(0.3)
+    come(lab, second)
+    assert holds(lab, second) == f"{run}.1"
+    pass_barrier(lab, run, 1)
+    assert not lab.queues.was_given_last("host-1", f"{run}.1")
+    assert not lab.queues.done("host-1", "1", f"{run}.1")
+    assert lab.queues.open_jobs([run]) == {f"{run}.1": "host-2"}
+    assert lab.queues.was_given_last("host-2", f"{run}.1")
+    assert lab.queues.done("host-2", "1", f"{run}.1")
+
+
+def test_a_run_that_is_gone_leaves_nothing_in_its_queues(lab: Coordinator) -> None:
+    client: t.Any = lab._client.redis
+    forgotten = submit(lab, ["a", "b"], retention=0.3)
+    time.sleep(0.4)
+    assert client.keys(f"sched/cluster/{forgotten}*") == []
+    lab.queues.turn()
+    assert lab.queues.queues() == {}
+    assert client.keys("sched/queue*") == []
+
+
+def test_a_dead_worker_is_found_out_by_one_with_a_long_lease_too(lab: Coordinator) -> None:
+    """One that is heard from every 20 seconds must not take its own pauses for a silence of all."""
+    a, b = a_worker("a", lease=60), a_worker("b", lease=60)
+    come(lab, a, b)
+    for _ in range(4):
+        pass_time(lab, 20)
+        holds(lab, b)
+    assert [worker["machine"] for worker in lab.queues.workers()] == ["b"]
+    come(lab, a)
+    pass_time(lab, 70)
+    holds(lab, b)
+    assert len(lab.queues.workers()) == 2, "a silence of all is forgiven"
+
+
+def test_another_plan_under_the_same_name_does_not_replace_the_first(lab: Coordinator) -> None:
+    plan = make_plan([["client"]])
+    plan["runs"][0]["nodes"][0]["queue"] = "a"
+    work: dict[str, t.Any] = {plan["runs"][0]["nodes"][0]["job_id"]: {}}
+    assert lab.submit(plan, work)
+    with pytest.raises(CoordinationError, match="is registered already, with another plan"):
+        lab.submit({**plan, "job": "another.yaml"}, work)
+    assert lab.plan(plan["submission_id"]) == plan
+
+
 class Lab(RuleBasedStateMachine):
-    """Random submitting, coming, dying, finishing and cancelling, beside what must hold at every moment."""
+    """Random submitting, coming, dying, finishing, cancelling and removing, with a controller beside the workers, and what
+    must hold at every moment.
+    """
 
     coordinator: t.ClassVar[Coordinator]
     machines: t.ClassVar[dict[str, str]] = {"a": "a", "b": "b", "v1": "vm", "v2": "vm"}
@@ -340,11 +444,11 @@ class Lab(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runs: dict[str, list[str]] = {}
+        self.pushed: dict[str, list[str]] = {}
         self.order: dict[str, tuple[int, int]] = {}
         self.here: dict[str, Worker] = {}
         self.tokens = 0
-        self.begun: set[str] = set()
-        self.dead_jobs: set[str] = set()
+        self.client: t.Any = self.coordinator._client.redis
 
     @rule(queues=st.lists(st.sampled_from(["a", "b", "vm"]), min_size=1, max_size=3), priority=st.integers(-1, 1))
     def submit(self, queues: list[str], priority: int) -> None:
@@ -352,7 +456,7 @@ class Lab(RuleBasedStateMachine):
         if len(self.runs) < 12 and queues.count("vm") < 3 and queues.count("a") < 2 and queues.count("b") < 2:
             run = submit(self.coordinator, queues, priority=priority)
             self.runs[run] = queues
-            self.order[run] = (-priority, len(self.runs))
+            self.order[run] = (-priority, len(self.order))
 
     @rule(machine=st.sampled_from(sorted(machines)))
     def come(self, machine: str) -> None:
@@ -366,14 +470,21 @@ class Lab(RuleBasedStateMachine):
         worker = self.here[data.draw(st.sampled_from(sorted(self.here)))]
         job_id = holds(self.coordinator, worker)
         if job_id is not None:
-            assert self.coordinator.queues.done(worker.machine, worker.token, job_id)
+            ended = self.coordinator.queues.done(worker.machine, worker.token, job_id)
+            assert ended == (job_id.rpartition(".")[0] in self.runs)
             del self.here[worker.machine]
 
     @precondition(lambda self: self.here)
-    @rule(data=st.data())
-    def leave(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["leaves", "dies"]))
+    def go(self, data: st.DataObject, how: str) -> None:
         worker = self.here.pop(data.draw(st.sampled_from(sorted(self.here))))
-        self.coordinator.queues.leave(worker.machine, worker.token)
+        if how == "leaves":
+            self.coordinator.queues.leave(worker.machine, worker.token)
+            return
+        self.client.zadd("sched/worker_leases", {worker.machine: 1})
+        self.coordinator.queues.turn()
+        with pytest.raises(CoordinationError, match="has been given up"):
+            holds(self.coordinator, worker)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
@@ -389,36 +500,90 @@ class Lab(RuleBasedStateMachine):
         self.coordinator.abort(data.draw(st.sampled_from(sorted(self.runs))), {"text": "cancelled"})
         self.coordinator.queues.turn()
 
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(sorted(self.runs)))
+        assert self.coordinator.remove(run)
+        del self.runs[run]
+
+    @rule(machines=st.lists(st.sampled_from(sorted(machines)), min_size=1, max_size=3, unique=True))
+    def push(self, machines: list[str]) -> None:
+        if len(self.pushed) < 3:
+            plan = make_plan([["client"] for _ in machines])
+            for node, machine in zip(plan["runs"][0]["nodes"], machines, strict=True):
+                node["node"] = machine
+            self.coordinator.register(plan)
+            run = plan["runs"][0]["cluster_id"]
+            self.pushed[run] = machines
+            self.order[run] = (0, len(self.order))
+            self.coordinator.book.reserve(run, lease=LONG)
+
+    @precondition(lambda self: self.pushed)
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(sorted(self.pushed)))
+        blockers, _waited = self.coordinator.book.reserve(run, lease=LONG)
+        holders = self.coordinator.book.holders()
+        assert {machine: holders.get(machine) == run for machine in self.pushed[run]} == dict.fromkeys(
+            self.pushed[run], not blockers
+        )
+
+    @precondition(lambda self: self.pushed)
+    @rule(data=st.data(), how=st.sampled_from(["releases", "dies", "is removed"]))
+    def end_push(self, data: st.DataObject, how: str) -> None:
+        run = data.draw(st.sampled_from(sorted(self.pushed)))
+        if how == "is removed":
+            self.coordinator.remove(run)
+        if how != "dies":
+            for machine in self.pushed[run]:
+                self.coordinator.book.release(run, machine)
+            self.coordinator.book.withdraw(run)
+        elif self.client.zscore("sched/reservation_leases", run) is not None:
+            self.client.zadd("sched/reservation_leases", {run: 1})
+            self.coordinator.queues.turn()
+        del self.pushed[run]
+
     @invariant()
     def nothing_is_held_twice_or_by_nobody(self) -> None:
         open_jobs = self.coordinator.queues.open_jobs(sorted(self.runs))
-        workers = {worker["machine"]: worker["job_id"] for worker in self.coordinator.queues.workers()}
-        left = {worker["left_job_id"] for worker in self.coordinator.queues.workers()}
+        known = self.coordinator.queues.workers()
+        workers = {worker["machine"]: worker["job_id"] for worker in known if worker["job_id"]}
+        left = {worker["left_job_id"] for worker in known if worker["left_job_id"]}
         held = {job_id: machine for job_id, machine in open_jobs.items() if machine and job_id not in left}
-        assert {machine: job_id for machine, job_id in workers.items() if job_id} == {
+        # A worker has what it holds of a run that was removed until it notices.
+        of_removed = {job_id for job_id in left.union(workers.values()) if job_id.rpartition(".")[0] not in self.runs}
+        assert {machine: job_id for machine, job_id in workers.items() if job_id not in of_removed} == {
             machine: job_id for job_id, machine in held.items()
         }
         holders = self.coordinator.book.holders()
-        assert holders == {machine: job_id.rpartition(".")[0] for job_id, machine in held.items()}
+        of_workers = {machine: job_id.rpartition(".")[0] for machine, job_id in workers.items()}
+        assert {machine: run for machine, run in holders.items() if run not in self.pushed} == of_workers
+        for run, machines in self.pushed.items():
+            assert sum(holders.get(machine) == run for machine in machines) in (0, len(machines))
         in_streams = {
             job["job_id"]: job["machine"] for jobs in self.coordinator.queues.queues().values() for job in jobs
         }
-        assert in_streams == open_jobs
+        assert set(in_streams) - set(open_jobs) <= of_removed
+        assert {job_id: in_streams[job_id] for job_id in open_jobs} == open_jobs
 
     @invariant()
     def the_line_is_in_order_and_nobody_waits_who_could_go(self) -> None:
         line = self.coordinator.book.waiting()
         open_jobs = self.coordinator.queues.open_jobs(sorted(self.runs))
-        fresh = [run for run in line if not any(open_jobs.get(f"{run}.{n}") for n in range(1, 4))]
-        untouched = [run for run in fresh if all(f"{run}.{n}" in open_jobs for n in range(1, len(self.runs[run]) + 1))]
-        assert set(line) == {job_id.rpartition(".")[0] for job_id, machine in open_jobs.items() if machine is None}
-        given_back = [run for run in line if run not in untouched]
-        assert [run for run in line if run in given_back or run in untouched] == line
+        holders = self.coordinator.book.holders()
+        waiting_pushes = {run for run in self.pushed if run not in holders.values()}
+        assert set(line) == waiting_pushes | {
+            job_id.rpartition(".")[0] for job_id, machine in open_jobs.items() if machine is None
+        }
+        given_back = [run for run in line if self.client.exists(f"sched/cluster/{run}/given")]
+        never_given = [run for run in line if run not in given_back]
+        assert line == [*given_back, *sorted(never_given, key=self.order.__getitem__)]
         idle: dict[str, int] = {}
         for worker in self.coordinator.queues.workers():
-            if worker["job_id"] is None and worker["machine"] in self.here:
+            if worker["job_id"] is None and worker["machine"] in self.here and worker["machine"] not in holders:
                 idle[worker["queue"]] = idle.get(worker["queue"], 0) + 1
-        if line:
+        if line and line[0] in self.runs:
             need: dict[str, int] = {}
             for number, queue in enumerate(self.runs[line[0]], 1):
                 if open_jobs.get(f"{line[0]}.{number}", "over") is None:
@@ -426,7 +591,7 @@ class Lab(RuleBasedStateMachine):
             assert any(idle.get(queue, 0) < number for queue, number in need.items()), "the first in line could go"
 
     def teardown(self) -> None:
-        self.coordinator._client.redis.flushall()
+        self.client.flushall()
 
 
 def test_random_interleavings(start_server: t.Callable[..., RedisServer]) -> None:
@@ -434,7 +599,7 @@ def test_random_interleavings(start_server: t.Callable[..., RedisServer]) -> Non
     run_state_machine_as_test(
         Lab,
         settings=settings(
-            max_examples=40,
+            max_examples=30,
             stateful_step_count=40,
             deadline=None,
             database=None,

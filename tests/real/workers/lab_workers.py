@@ -142,11 +142,12 @@ class LabWorkers:
     def outputs(self) -> str:
         return "\n".join(f"--- {name}\n{worker.output[-3000:]}" for name, worker in self.workers.items())
 
-    def submit(self, job: Path | str, *, wait: bool = True, **variables: t.Any) -> Play:
+    def submit(self, job: Path | str, *options: str, wait: bool = True, **variables: t.Any) -> Play:
         """Type the command that puts a job into queues."""
         play = Play(
             self.site.folder,
             "submit.yml",
+            *options,
             cwd=REPOSITORY / "playbooks",
             variables={"job": str(job), "wait": wait, **variables},
             MULTIDEVICE_REDIS_URL=self.submitters_url,

@@ -113,7 +113,16 @@ def test_wrong_commands_are_refused_in_one_sentence(lab_workers: Started) -> Non
         for playbook, sentence in refused.items():
             play = lab.command(playbook, submission="nobody-knows")
             assert play.process.returncode != 0 and sentence in play.output, play.output
-        worker = lab.command("worker.yml", queue="no/queue", multidevice_machine="a")
-        assert worker.process.returncode != 0
-        assert "'no/queue' cannot name a queue or a machine" in worker.output
+        mistyped = {
+            "'no/queue' cannot name a queue or a machine": {"queue": "no/queue"},
+            "the queue of a node of that name is vm": {"queue": "vm--1"},
+            "exchange: 'redsi' is not understood": {"queue": "a", "multidevice_exchange": "redsi"},
+        }
+        for sentence, variables in mistyped.items():
+            worker = lab.command("worker.yml", **{"multidevice_machine": "a", **variables})
+            assert worker.process.returncode != 0 and sentence in worker.output, worker.output
+        priority = lab.submit(job_of(lab, "urgent", "a", test="true\n"), multidevice_priority=500)
+        assert priority.wait(30) != 0 and "priority 500: right would be -100 to 100" in priority.output
+        planned = lab.submit(job_of(lab, "planned", "a", test="true\n"), "--check")
+        assert planned.wait(30) == 0 and "test work" in planned.output, planned.output
         assert lab.server.client().keys("*") == []
