@@ -30,7 +30,7 @@ SCHEDULER = (
     f"""
 local MAX_TRIES = {MAX_TRIES}
 """
-    + """
+    """
 local prefix = KEYS[4]
 local sched = string.sub(prefix, 1, -string.len('cluster/') - 1)
 local line, reservations, holders = sched .. 'waiting', sched .. 'reservations', sched .. 'reservation_leases'
