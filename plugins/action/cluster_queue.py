@@ -11,10 +11,15 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange, result_name
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+    Exchange,
+    open_exchange,
+    result_name,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.queue import QUEUE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._ids import check_submission_id, is_name
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
 
@@ -52,24 +57,35 @@ class ActionModule(CoordinationAction):
             coordinator.follow(positions, LOOK)
 
     def _collect(self, coordinator: Coordinator, plan: Result, options: Result) -> list[str]:
-        """Fetch what the workers have handed in; returns the node jobs of which there is nothing."""
+        """Fetch what the workers have handed in; returns the node jobs of which there is nothing, or nothing whole."""
         settings = RedisSettings.from_options(options)
-        dest, missing = Path(os.path.abspath(options["dest"]), plan["submission_id"]), []
+        dest, missing = Path(os.path.abspath(options["dest"]), check_submission_id(plan["submission_id"])), []
         for run in plan["runs"]:
             for node in run["nodes"]:
-                exchange = open_exchange(coordinator.queues.work(node["job_id"])["exchange"], settings)
-                with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
-                    if exchange.get(result_name(node["job_id"]), Path(archive.name)):
-                        target = dest / "runs" / str(run["number"]) / "nodes" / node["node"]
-                        _results_archive.unpack(Path(archive.name), target)
-                    else:
-                        missing.append(f"{node['node']} in run {run['cluster_id']}")
+                if not is_name(node["node"]):
+                    raise InputError(f"the plan in Redis has a node {node['node']!r}, which cannot name a folder")
+                who = f"{node['node']} in run {run['cluster_id']}"
+                target = dest / "runs" / str(int(run["number"])) / "nodes" / node["node"]
+                try:
+                    exchange = open_exchange(coordinator.queues.work(node["job_id"])["exchange"], settings)
+                    if not _fetch(exchange, result_name(node["job_id"]), target):
+                        missing.append(who)
+                except (CoordinationError, NodeError) as error:
+                    missing.append(f"{who} ({error})")
         return missing
 
     def _delegate(self, options: Result, variables: Result) -> Result:
         if options["state"] == "collected":
             raise CoordinationError("results are collected on the controller only, where they are to be")
         return super()._delegate(options, variables)
+
+
+def _fetch(exchange: Exchange, name: str, target: Path) -> bool:
+    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
+        found = exchange.get(name, Path(archive.name))
+        if found:
+            _results_archive.unpack(Path(archive.name), target)
+    return found
 
 
 def _who(plan: Result, job_id: str, machine: str | None) -> str:
