@@ -87,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: The submission, as M(lab.multidevice.cluster_split) has returned it.
+  description: The whole submission, as M(lab.multidevice.cluster_split) has returned it.
   type: dict
   returned: O(state=collected)
 missing:

@@ -130,9 +130,16 @@ job:
     - Nothing when none came in time.
   type: dict
   returned: O(state=taken)
+  sample:
+    job_id: 20260131T120000-k3f9.1.2
+    cluster_id: 20260131T120000-k3f9.1
+    node: client-1
+    roles: [client]
+    results: /var/lib/multidevice/jobs/20260131T120000-k3f9.1.2/results
 notes:
   description: What was cut of the results, in sentences.
   type: list
   elements: str
   returned: O(state=done)
+  sample: ["test-iperf/stdout: cut to its last 1048576 of 200000000 bytes, the limit for a node is 104857600 bytes"]
 """

@@ -34,14 +34,17 @@ SAMPLES = {"bool": True, "int": 1, "float": 1.0, "list": ["one"], "dict": {"one"
 def documents() -> dict[str, Document]:
     """The documentation of all modules, with that of their fragments."""
     names = [f"lab.multidevice.{name}" for name in MODULES]
+    # ansible-test lets tests of modules see no more of Ansible than modules may use.
+    whole_ansible = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-m", "ansible.cli.doc", "--json", *names],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2])},
+        env={**whole_ansible, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2])},
         capture_output=True,
         text=True,
         timeout=120,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     return {name.rpartition(".")[2]: entry for name, entry in json.loads(done.stdout).items()}
 
 
