@@ -30,9 +30,9 @@ from coordination.plans import make_plan
 from coordination.redis_server import RedisServer, binaries
 from end_to_end.plays import wait_until
 from end_to_end.sites import write_job
-from workers.conftest import lab_with_workers
+from workers.lab_workers import lab_with_workers
 
-SUBMISSIONS = 300
+SUBMISSIONS = 150
 WAITING = 200
 IDLE_WORKERS = 1000
 WATCHED_SECONDS = 8
