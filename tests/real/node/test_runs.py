@@ -95,7 +95,7 @@ def wait_for_test(site: Site, play: Play) -> None:
     time.sleep(0.3)
 
 
-# Five submissions at a time on the same machines, each with addresses of its own on the same cards: none touches another's.
+# Six submissions at a time on the same machines, each with addresses of its own on the same cards: none touches another's.
 AT_ONCE: dict[str, dict[str, t.Any]] = {
     "forked-away daemon, test that forks children and exits": {
         "serve": "(setsid sleep 600 &); echo forked; exit 0",
@@ -119,6 +119,13 @@ AT_ONCE: dict[str, dict[str, t.Any]] = {
         "reason": "daemon serve ended during the run with exit code 9: no memory",
         "server_1": "daemon serve ended during the run with exit code 9: no memory",
         "client_1": "test work was stopped … s after the run was aborted",
+    },
+    "test that fails": {
+        "serve": "exec sleep 600",
+        "work": "echo begun; echo no such file >&2; exit 3",
+        "reason": "test script work ended with exit code 3: no such file",
+        "server_1": "daemon serve was stopped …the run was aborted",
+        "client_1": "test script work ended with exit code 3: no such file",
     },
     "script timeout": {
         "serve": "exec sleep 600",
