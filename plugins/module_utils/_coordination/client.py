@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 import traceback
 import typing as t
@@ -160,12 +161,15 @@ def _connect(settings: RedisSettings, text: bool) -> redis.Redis:
     return sentinel.master_for(settings.sentinel_service)
 
 
-def _is_certificate_error(error: BaseException) -> bool:
-    import ssl
+_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
+
+def _is_certificate_error(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLError) or "certificate" in str(cause).lower():
+        # A server that ends in the middle of a handshake is away, and has not refused anybody.
+        broken_off = isinstance(cause, _BROKEN_OFF) or getattr(cause, "reason", "") == "UNEXPECTED_EOF_WHILE_READING"
+        if (isinstance(cause, ssl.SSLError) and not broken_off) or "certificate" in str(cause).lower():
             return True
         cause = cause.__cause__ or cause.__context__
     return False

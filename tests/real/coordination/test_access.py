@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import typing as t
 
@@ -248,6 +250,32 @@ def tls_url(certificates: pathlib.Path) -> t.Iterator[str]:
     server = RedisServer(binary, "--tls-port", str(port), "--bind", "127.0.0.1", *server_options(certificates))
     yield f"rediss://127.0.0.1:{port}"
     server.close()
+
+
+def test_tls_rides_out_a_server_that_ends_in_the_middle_of_a_handshake(certificates: pathlib.Path) -> None:
+    binary = built_with_tls(BINARIES.values())
+    if binary is None:
+        pytest.skip("no redis-server at hand was built with TLS")
+    port = free_port()
+    ending = socket.create_server(("127.0.0.1", port))
+    ended = threading.Event()
+
+    def end_at_once() -> None:
+        for _ in range(2):
+            ending.accept()[0].close()
+        ending.close()
+        ended.set()
+
+    threading.Thread(target=end_at_once, daemon=True).start()
+    settings = RedisSettings(url=f"rediss://127.0.0.1:{port}", ca_cert=str(certificates / "ca.crt"), timeout=10)
+    asking = concurrent.futures.ThreadPoolExecutor(1).submit(Coordinator.connect(settings).runs)
+    assert ended.wait(10)
+    options = ["--tls-port", str(port), "--bind", "127.0.0.1", "--tls-auth-clients", "no"]
+    server = RedisServer(binary, *options, *server_options(certificates))
+    try:
+        assert asking.result(15) == []
+    finally:
+        server.close()
 
 
 def test_tls_with_a_client_certificate(tls_url: str, certificates: pathlib.Path) -> None:
