@@ -117,9 +117,23 @@ class Play:
         summary: dict[str, t.Any] = json.loads(path.read_text())
         return summary
 
-    def interrupt(self) -> None:
-        """Ctrl-C: the terminal sends the signal to every process of the group."""
-        os.killpg(self.process.pid, signal.SIGINT)
+    def interrupt(self, presses: int = 3, seconds: float = 8) -> float:
+        """Ctrl-C, until it has ended: the terminal sends the signal to every process of the group.
+
+        Python forgets an interrupt that comes in the middle of a fork, as Ansible makes one for each task; somebody at the
+        terminal presses again.
+
+        :returns: the moment of the last press, by the monotonic clock.
+        """
+        for _press in range(presses):
+            pressed = time.monotonic()
+            os.killpg(self.process.pid, signal.SIGINT)
+            try:
+                self.process.wait(seconds)
+                return pressed
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError(f"ansible-playbook has not ended after Ctrl-C was pressed {presses} times:\n{self.output}")
 
     def kill(self) -> None:
         """As the kernel does when memory runs out: one process, without a chance to say a word."""

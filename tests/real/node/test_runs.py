@@ -235,9 +235,7 @@ def test_results_that_cannot_be_fetched(site: Site) -> None:
 def test_interrupted_by_ctrl_c(site: Site) -> None:
     play = start(site, "exec sleep 600", f"{FORKS_AND_EXITS[:-6]} exec sleep 600")
     wait_for_test(site, play)
-    play.interrupt()
-    interrupted = time.monotonic()
-    play.wait()
+    interrupted = play.interrupt()
     stopped = "was stopped …the run was aborted"
     check(site, play, ENDED, server_1=f"daemon serve {stopped}", client_1=f"test work {stopped}")
     assert time.monotonic() - interrupted < 10
