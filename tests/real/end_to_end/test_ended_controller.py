@@ -26,7 +26,7 @@ ready:
 """
 SERVE = "touch up; setsid --fork sleep 600; exec sleep 600"
 WORK = "echo here; trap '' TERM; sleep 600; sleep 600"
-WAYS: dict[str, t.Callable[[Play], None]] = {"Ctrl-C": Play.interrupt, "kill -9": Play.kill}
+WAYS: dict[str, t.Callable[[Play], t.Any]] = {"Ctrl-C": Play.interrupt, "kill -9": Play.kill}
 
 
 @pytest.mark.parametrize(("connection", "way"), [("netns", "Ctrl-C"), ("ssh", "kill -9")])
