@@ -118,12 +118,8 @@ class Queues:
         """A node job is over, and its results are handed in. False when another worker has taken it meanwhile."""
         return bool(self._run(scheduler.WORKER_DONE, machine, token, job_id))
 
-    def give_up(self, machine: str, token: str, why: str) -> None:
-        """The worker does not go on. Its node job goes back to the queue, or its run aborts if a barrier was passed."""
-        self._run(scheduler.WORKER_GIVES_UP, machine, token, why)
-
     def leave(self, machine: str, token: str) -> None:
-        """The worker is gone for good; what it holds is as with ``give_up``."""
+        """The worker is gone. Its node job goes back to the queue, or its run aborts if a barrier was passed."""
         self._run(scheduler.WORKER_LEAVES, machine, token)
 
     # Looking

@@ -591,18 +591,6 @@ return ended and 1 or 0
 """,
 )
 
-# machine, token, why: the worker does not go on with what it holds
-WORKER_GIVES_UP = _script(
-    "worker_gives_up",
-    """
-if redis.call('HGET', worker(ARGV[1]), 'token') ~= ARGV[2] then return 0 end
-drop_job(ARGV[1], ARGV[3])
-forget_the_dead()
-schedule()
-return 1
-""",
-)
-
 # machine, token
 WORKER_LEAVES = _script(
     "worker_leaves",

@@ -102,7 +102,6 @@ def go_through_a_queue(
     assert exchange.get(result_name(one), folder / "fetched")
     assert at_work.knows(cluster_id)
     at_work.queues.done("a", "1", one)
-    at_work.queues.give_up("b", "2", "no more")
     at_work.queues.leave("b", "2")
     at_work.queues.turn()
     submitter.plan(plan["submission_id"])

@@ -372,13 +372,16 @@ def test_a_node_job_that_ends_each_of_its_workers_is_given_out_five_times(lab: C
         assert lab.queues.open_jobs([run])[f"{run}.1"] is None
         come(lab, a_worker("a", token=str(number)))
         assert holds(lab, a_worker("a", token=str(number))) == f"{run}.1"
-        lab.queues.give_up("a", str(number), "it was killed")
-    assert abort_text(lab, run) == "a--1: 5 workers were gone before the run had begun; the last: it was killed"
+        lab.queues.leave("a", str(number))
+    assert (
+        abort_text(lab, run) == "a--1: 5 workers were gone before the run had begun; the last: the worker on a has left"
+    )
     assert lab.info(run)["reason"]["node"] == "a--1"
     assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
     assert lab.book.waiting() == []
     late = submit(lab, ["a"])
-    assert holds(lab, a_worker("a", token="5")) is None
+    with pytest.raises(CoordinationError, match="has been given up"):
+        holds(lab, a_worker("a", token="5"))
     come(lab, a_worker("a", token="6"))
     assert holds(lab, a_worker("a", token="6")) == f"{late}.1"
 
