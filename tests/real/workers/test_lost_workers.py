@@ -83,7 +83,7 @@ class Trial:
 
 PHASES: dict[str, t.Callable[[str], Wanted]] = {
     "claimed": lambda node: happened("taken", node),
-    "links up": lambda node: happened("write_state", node),
+    "links up": lambda node: happened("arrive", node, "start"),
     "daemon up": lambda node: script_runs(node, "daemon"),
     "waiting": lambda node: happened("arrive", node, "ready"),
     "testing": lambda node: script_runs(node, "test"),
@@ -109,8 +109,16 @@ def test_killed_in_each_phase(lab_workers: Started, relay: bool) -> None:
             slow = "sleep 5\n" + SERVE if phase == "waiting" else SERVE
             trials[phase] = trial = Trial(lab, phase.replace(" ", "-"), number, daemon=slow)
             victim = f"{VICTIM.get(phase, 'client')}-{number}"
+            other = lab.workers[trial.server]
+            if phase == "links up":
+                # It has bound its links, and the run cannot begin before the other one goes on.
+                trial.wait_for(happened("taken", trial.server))
+                assert other.send(signal.SIGSTOP, "playbooks/worker.yml")
             trial.wait_for(PHASES[phase](victim))
             lab.workers[victim].kill(relay=relay)
+            if phase == "links up":
+                assert lab.coordinator.info(str(trial.run))["barriers"]["start"]["released"] is None
+                other.send(signal.SIGCONT, "playbooks/worker.yml")
         for number, phase in phases.items():
             check_end(trials[phase], phase, f"{VICTIM.get(phase, 'client')}-{number}", lab)
         lab.end()
