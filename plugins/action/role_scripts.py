@@ -16,6 +16,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments i
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
 from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import complete_redis_options
 from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._redis_variables import with_redis_variables
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._stream import stream_commands
 
@@ -28,6 +29,7 @@ class ActionModule(NodeAction):
 
     def work(self, variables: Result) -> Result:
         """Do what ``state`` says."""
+        self._task.args = with_redis_variables(self._task.args, variables, self._templar.template)
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF)
         state: t.Callable[[Result, Result], Result] = getattr(self, f"_{options['state']}")
         if self._task.check_mode and options["state"] not in ("present", "absent", "finished"):

@@ -62,7 +62,9 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
+
+if t.TYPE_CHECKING:
+    from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
 display = Display()
 
@@ -119,6 +121,9 @@ class Connection(ConnectionBase):
         return [executable, "-c", command]
 
     def _reachable_lab(self) -> LabState:
+        # Each task of each host loads its connection plugin, and most of a run's tasks never connect.
+        from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
+
         path = self.get_option("state_file")
         try:
             lab = LabState.read(path)

@@ -13,7 +13,9 @@ options:
   redis_url:
     description:
       - Where Redis is, as C(redis://HOST:PORT/DB), C(rediss://HOST:PORT/DB) for TLS, or C(unix:///PATH).
-      - If not set, the environment variable E(MULTIDEVICE_REDIS_URL) is used, then O(redis_config_file).
+      - If not set, the variable C(multidevice_redis_url) of the host is used, then the environment variable
+        E(MULTIDEVICE_REDIS_URL), then O(redis_config_file). So it is with each option here that says where Redis is and how
+        to log in there.
       - If it is set nowhere, and O(redis_sentinels) neither, a task that runs on the controller uses the embedded Redis
         of this C(ansible-playbook) process.
     type: str

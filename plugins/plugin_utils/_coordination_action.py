@@ -17,6 +17,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import embedded_redis_url
 from ansible_collections.lab.multidevice.plugins.plugin_utils._play import Play
+from ansible_collections.lab.multidevice.plugins.plugin_utils._redis_variables import with_redis_variables
 
 Result = dict[str, t.Any]
 
@@ -37,6 +38,7 @@ class CoordinationAction(ActionBase):
         variables = task_vars or {}
         super().run(tmp, variables)
         self.play = Play.of(self._task, variables)
+        self._task.args = with_redis_variables(self._task.args, variables, self._templar.template)
         _validation, options = self.validate_argument_spec(
             argument_spec=self.operation.all_arguments, **self.operation.constraints
         )

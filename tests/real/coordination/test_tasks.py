@@ -209,6 +209,31 @@ def test_all_modules_tell_the_truth(playbooks: Playbooks) -> None:
     assert "Unsupported parameters" in result["strange"]["msg"]
 
 
+def test_where_redis_is_is_said_once(playbooks: Playbooks) -> None:
+    """In variables, which may be templates, or as defaults of an action group; options win, and the environment comes last."""
+    where = {"redis_url": playbooks.server.url, "redis_password": PASSWORD}
+    variables = {"multidevice_redis_url": "unix://{{ socket }}", "multidevice_redis_password": "{{ password }}"}
+    variables |= {"socket": playbooks.server.url.removeprefix("unix://"), "password": PASSWORD}
+    wrong = {"multidevice_redis_url": "unix:///nowhere", "multidevice_redis_password": "wrong"}
+    plays: list[dict[str, t.Any]] = [
+        {"vars": variables},
+        {"module_defaults": {"group/lab.multidevice.coordination": where}},
+        {"module_defaults": {"group/lab.multidevice.all": where}},
+        {"module_defaults": {"lab.multidevice.cluster_info": where}, "vars": wrong},
+    ]
+    task = {"lab.multidevice.cluster_info": {}, "register": "seen"}
+    said = {"debug": {"msg": "{{ seen.runs | map(attribute='cluster_id') }}"}}
+    plan = make_plan(one_server_and(0))
+    playbooks.coordinator.register(plan)
+    (playbooks.folder / "playbook.yml").write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task, said], **play} for play in plays]),
+        encoding="utf-8",
+    )
+    done = playbooks.call("playbook.yml", redis=False, MULTIDEVICE_REDIS_URL="unix:///nowhere/else")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(plan["runs"][0]["cluster_id"]) == len(plays), done.stdout
+
+
 JOB = """\
 cluster: machines
 if role server:
