@@ -34,6 +34,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     LabState,
     Process,
     find_lab,
+    live_labs,
     make_state_home,
     state_homes,
 )
@@ -143,6 +144,7 @@ def up(request: Request, *, check: bool = False) -> Outcome:
             if not missing and not request.replace:
                 raise InputError(_difference(present.settings, wanted))
         wanted = _settings(request, network=_choose_network(request, present))
+        _refuse_a_folder_in_use(wanted)
         before = present.settings if present is not None and present.alive() else None
         if check:
             return Outcome(True, before, wanted)
@@ -151,6 +153,16 @@ def up(request: Request, *, check: bool = False) -> Outcome:
         state = _start(wanted)
         _write_files(state, check=False)
         return Outcome(True, before, wanted, state)
+
+
+def _refuse_a_folder_in_use(wanted: LabSettings) -> None:
+    """Two labs would write the same inventory."""
+    for lab in live_labs():
+        if lab.settings.name != wanted.name and lab.settings.directory == wanted.directory:
+            raise InputError(
+                f"the virtual lab {lab.settings.name} has its inventory in {wanted.directory}: have the lab {wanted.name} write "
+                "its own into another folder, or take the other one down first"
+            )
 
 
 def _check_tools(request: Request) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -210,6 +211,18 @@ def find_lab(name: str) -> LabState | None:
             if state is not None:
                 found.append(state)
     return next((state for state in found if state.alive()), found[0] if found else None)
+
+
+def live_labs() -> list[LabState]:
+    """All labs of this user that are up, but for those of another version of this collection."""
+    homes = [home for home in state_homes() if _is_ours(home)]
+    labs = []
+    for name in sorted({name for home in homes for name in os.listdir(home)}):
+        with contextlib.suppress(InputError):
+            lab = find_lab(name)
+            if lab is not None and lab.alive():
+                labs.append(lab)
+    return labs
 
 
 def make_state_home() -> str:

@@ -11,11 +11,9 @@ import logging
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import RESULTS
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message
-from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_reports
 
 LOG = logging.getLogger("multidevice.relay")
 
@@ -53,6 +51,10 @@ class PromisedResults:
             LOG.error("the results could not be written: %s", error)
 
     def _write(self) -> None:
+        # A third of what a relay has to load, and hardly any relay is left alone.
+        from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import RESULTS
+        from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_reports
+
         coordinator = Coordinator.connect(RedisSettings.from_options(self._redis))
         options = {"plan": self._plan, "dest": self._dest, "state": "written"}
         write_reports(Path(RESULTS.work(lambda: coordinator, options, False)["folder"]))

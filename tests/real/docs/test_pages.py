@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._redis_variables import VARIABLES
 
 from docs.pages import DOCS, REPOSITORY, File, steps
 
@@ -72,10 +73,11 @@ def test_all_variables_of_the_playbooks_are_described() -> None:
     text = "".join(
         path.read_text() for path in REPOSITORY.glob("playbooks/**/*.yml") if "collections" not in path.parts
     )
-    used = set(re.findall(r"\bmultidevice_[a-z_]+\b", text))
+    used = set(re.findall(r"\bmultidevice_[a-z_]+\b", text)) | set(VARIABLES.values())
     # What a user may leave out has a default; the other names are what tasks hand on to one another.
     settings = set(re.findall(r"\b(multidevice_[a-z_]+) *\| *default\(", text))
     settings -= set(re.findall(r"(?:register|loop_var|index_var): (multidevice_[a-z_]+)", text))
+    settings |= set(VARIABLES.values())
     assert described - used == set()
     assert settings - described - elsewhere == set()
     assert len(settings) > 30

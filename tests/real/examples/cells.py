@@ -177,13 +177,16 @@ class Outcomes:
             "mine": mine,
             "lab": f"{site.lab.name}-try-out",
         }
+        # A lab that a playbook brings up has its files below the folder in which the command is typed.
+        cwd = self.folder / site.lab.name
+        cwd.mkdir(exist_ok=True)
         play = Play(
             self.folder,
             *self._paths(command, playbooks),
             *("-i", str(site.lab.inventory), "-i", str(self.folder / "job" / f"{cluster}.cluster.yml")),
             *command.options,
             *(["--limit", limit] if command.option == "--limit" else []),
-            cwd=self.folder,
+            cwd=cwd,
             variables=variables,
             ANSIBLE_STRATEGY=command.strategy,
             ANSIBLE_COLLECTIONS_PATH=str(REPOSITORY / "playbooks" / "collections"),

@@ -131,6 +131,19 @@ def test_another_set_up_is_refused_or_replaces_the_lab(controller: Controller) -
     ]
 
 
+def test_a_folder_that_another_lab_uses_is_refused(controller: Controller) -> None:
+    state = controller.up()
+    inventory = controller.directory / "inventory.yml"
+    before = inventory.read_text()
+    name = f"{state.settings.name}-2"
+    refused = controller.lab("up", name=name)
+    assert refused.returncode != 0
+    said = f"the virtual lab {state.settings.name} has its inventory in {controller.directory}: have the lab {name} write its own"
+    assert said in refused.stdout
+    assert inventory.read_text() == before
+    assert state.alive()
+
+
 @pytest.mark.parametrize("victim", ["lab", "machine"])
 def test_what_has_died_is_tidied_up_and_comes_up_again(controller: Controller, victim: str) -> None:
     state = controller.up()
