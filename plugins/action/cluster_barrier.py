@@ -7,12 +7,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.barrier import BARRIER
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Arrival, cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._wording import names
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
 
 Result = dict[str, t.Any]
+FIRST_SLICE = 0.5
 
 
 class ActionModule(CoordinationAction):
@@ -28,13 +29,15 @@ class ActionModule(CoordinationAction):
     def _work(self, options: Result) -> Result:
         if options["operation"] == "arrive" or self._task.check_mode:
             return super()._work(options)
-        changed = self._arrive_and_abort_if_in_vain(options)
+        arrival = self._arrive_and_abort_if_in_vain(options)
+        if self.play.rounds > 1:
+            # Those that are awaited may need this very fork to come.
+            options["slice"] = min(options["slice"], FIRST_SLICE * 2 ** min(arrival.retries, 16))
         result = super()._work(options)
-        result["changed"] |= changed
+        result["changed"] |= arrival.changed
         return result
 
-    def _arrive_and_abort_if_in_vain(self, options: Result) -> bool:
-        """Whether this was the arrival."""
+    def _arrive_and_abort_if_in_vain(self, options: Result) -> Arrival:
         coordinator, job_id, barrier = self._connect(options), options["job_id"], options["name"]
         about = {key: options[key] for key in ("nodes", "roles", "timeout")}
         arrival = coordinator.arrive(job_id, barrier, **about)
@@ -49,7 +52,7 @@ class ActionModule(CoordinationAction):
                 self._display.display(
                     f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it"
                 )
-        return arrival.changed
+        return arrival
 
     def _nobody_else(self, options: Result, outside: list[str]) -> str | None:
         """Why nobody brings the nodes that are no hosts of the play; None if another ansible-playbook can."""

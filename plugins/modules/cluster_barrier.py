@@ -78,7 +78,7 @@ options:
     default: 100
   slice:
     description:
-      - Seconds to wait at most.
+      - Seconds to wait at most. Where the play has more hosts than forks, the first waits are shorter.
     type: float
     default: 10
   pause:
