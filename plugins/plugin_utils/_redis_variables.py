@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import CONNECTION_ARGUMENTS
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
 
 # multidevice_redis_url for redis_url, and so on.
 VARIABLES = {option: f"multidevice_redis_{option.removeprefix('redis_')}" for option in CONNECTION_ARGUMENTS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import CONNECTION_ARGUMENTS
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
 
 # The options of the module role_scripts, shared with its action plugin.
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {

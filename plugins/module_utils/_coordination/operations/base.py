@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import REDIS_IMPORT_ERROR
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
@@ -17,20 +18,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Mul
 
 Options = dict[str, t.Any]
 Result = dict[str, t.Any]
-
-CONNECTION_ARGUMENTS: dict[str, dict[str, t.Any]] = {
-    "redis_url": {"type": "str"},
-    "redis_username": {"type": "str"},
-    "redis_password": {"type": "str", "no_log": True},
-    "redis_ca_cert": {"type": "path"},
-    "redis_client_cert": {"type": "path"},
-    "redis_client_key": {"type": "path", "no_log": False},
-    "redis_sentinels": {"type": "list", "elements": "str"},
-    "redis_sentinel_service": {"type": "str"},
-    "redis_timeout": {"type": "float"},
-    "redis_config_file": {"type": "path"},
-    "prefix": {"type": "str"},
-}
 
 Work = t.Callable[[t.Callable[[], Coordinator], Options, bool], Result]
 
