@@ -111,7 +111,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         folder = os.path.dirname(os.path.abspath(path))
-        folders = [folder, os.path.join(folder, "cluster"), *self.get_option("cluster_paths")]
+        others = map(os.path.expanduser, self.get_option("cluster_paths"))
+        folders = [folder, os.path.join(folder, "cluster"), *others]
         try:
             cluster = find_cluster(self.get_option("cluster"), folders, relative_to=folder)
         except MultideviceError as exc:
