@@ -113,11 +113,13 @@ EXAMPLES = r"""
   ansible.builtin.include_tasks: wait.yml
   when: ready.answer == 'retry'
 
+# Of clients only, and to be repeated in the same way
 - name: Meet the other clients
   lab.multidevice.cluster_barrier:
     job_id: "{{ job.job_id }}"
     name: filled-{{ round }}
     roles: [client]
+  register: met
 """
 
 RETURN = r"""

@@ -88,7 +88,7 @@ EXAMPLES = r"""
     job_id: "{{ job.job_id }}"
     operation: receive
     key: port
-  register: port
+  register: server_port
 """
 
 RETURN = r"""

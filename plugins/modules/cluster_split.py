@@ -165,6 +165,7 @@ EXAMPLES = r"""
 - name: Look at how a job would be split
   lab.multidevice.cluster_split:
     job: jobs/netperf.yaml
+    script_paths: [/opt/lkp-tests]
     register: false
   delegate_to: localhost
   run_once: true
