@@ -53,18 +53,20 @@ SANITY_OF_A_CORE = (
     "validate-modules",
 )
 LONGEST = ("end_to_end", "examples", "workers")
+# Two processes share the tests of these: most of them wait for something.
+SHARED = ("end_to_end",)
 NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
 
 def all_stages() -> list[Stage]:
-    """In the order of their start: the longest first."""
+    """In the order of their start: the longest first, and those that must wait for each other; the shortest last."""
     oldest, newest = min(environments.CORES), max(environments.available_cores(), default=min(environments.CORES))
-    stages = [
+    of_areas = [
         Stage(f"real-{area}", "real", functools.partial(real, area=area, core=newest), minutes=25)
         for area in real_areas()
     ]
-    stages += [
+    checks = [
         *(Stage(session, "lint", functools.partial(nox, session=session)) for session in NOX_SESSIONS),
         # antsibull-nox's session looks at plugins/ and tests/unit/ only.
         Stage("mypy", "lint", mypy),
@@ -72,6 +74,7 @@ def all_stages() -> list[Stage]:
         Stage("shellcheck", "lint", shellcheck),
         Stage("reference", "lint", reference),
     ]
+    stages = of_areas[: len(LONGEST)]
     sanity_tests: dict[str, tuple[str, ...]] = dict.fromkeys(environments.CORES, SANITY_OF_A_CORE)
     sanity_tests.update({oldest: (*SANITY_OF_A_CORE, "import"), newest: ()})
     for core in sorted(environments.CORES, reverse=True):
@@ -92,7 +95,7 @@ def all_stages() -> list[Stage]:
         stages.append(
             Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
         )
-    return stages
+    return [*stages, *of_areas[len(LONGEST) :], *checks]
 
 
 @functools.cache
@@ -254,6 +257,7 @@ def real_areas() -> list[str]:
 def real(run: Run, area: str, core: str) -> Count:
     environment = core_environment(core)
     report = run.folder / "junit.xml"
+    processes = "2" if area in SHARED else "0"
     code = run.call(
         environment,
         [
@@ -265,11 +269,14 @@ def real(run: Run, area: str, core: str) -> Count:
             "--durations=10",
             f"--basetemp={run.folder / 't'}",
             f"--junitxml={report}",
-            f"--numprocesses={os.environ.get('REAL_PROCESSES', '0')}",
+            f"--numprocesses={os.environ.get('REAL_PROCESSES', processes)}",
+            "--dist=loadfile",
             *os.environ.get("PYTEST_OPTIONS", "").split(),
         ],
         REPOSITORY,
-        PYTHONDONTWRITEBYTECODE="1",
+        # Each of hundreds of relays would compile the collection anew.
+        PYTHONDONTWRITEBYTECODE="",
+        PYTHONPYCACHEPREFIX=str(environments.CACHE / "bytecode"),
     )
     if code == NO_TESTS_COLLECTED and os.environ.get("PYTEST_OPTIONS"):
         raise Skip("PYTEST_OPTIONS choose no test of it")

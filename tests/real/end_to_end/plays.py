@@ -21,7 +21,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = Path(sys.executable).parent / "ansible-playbook"
 MARK = "MULTIDEVICE_TEST"
-KEPT = ("PATH", "PYENV_ROOT", "PYTHONDONTWRITEBYTECODE")
+KEPT = ("PATH", "PYENV_ROOT", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 _numbers = itertools.count(1)
 

@@ -31,6 +31,7 @@ PORT = 6399
 NEEDED = [str(REPOSITORY), sys.prefix, sys.base_prefix]
 # A machine's own.
 HOME = "/root/worker"
+BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 FOREVER = 'while test ! -e "$HOME/stop"; do "$0" "$@" || sleep 0.5; done'
 SIGNAL = """
 import os, sys
@@ -104,7 +105,7 @@ class LabWorkers:
             "ANSIBLE_LOCALHOST_WARNING": "False",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
             "ANSIBLE_CONFIG": str(REPOSITORY / "playbooks" / "ansible.cfg"),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            **{name: os.environ[name] for name in BYTECODE if name in os.environ},
         }
         command = [str(PROGRAM), str(REPOSITORY / "playbooks" / "worker.yml"), "-e", json.dumps(extra)]
         shell = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())

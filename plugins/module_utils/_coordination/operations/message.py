@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
@@ -42,13 +43,14 @@ def _receive(coordinator: Coordinator, options: Options, check_mode: bool) -> Re
     waited = 0.0 if check_mode else coordinator.receiving(cluster_id, asked)
     left = max(0.0, options["timeout"] - waited)
     seconds = 0.0 if check_mode else min(options["slice"], left)
+    began = time.monotonic()
     got = coordinator.receive(cluster_id, key, position=options["position"], slice_seconds=seconds)
     result: Result = {
         "changed": False,
         "answer": "message" if got.messages else "retry",
         "messages": got.messages,
         "position": got.position,
-        "waited": waited + seconds,
+        "waited": waited + time.monotonic() - began,
     }
     if got.messages:
         result["value"] = got.messages[-1]["value"]
