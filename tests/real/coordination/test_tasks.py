@@ -17,6 +17,7 @@ import typing as t
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
 
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer
@@ -247,6 +248,7 @@ if role client:
     #!/bin/sh
   ask:
 """
+GIVE_BACK = {"job_id": "{{ job_id }}", "state": "absent"}
 CLUSTER = """\
 nodes:
   machine-1:
@@ -280,6 +282,63 @@ def test_splitting_registers_or_only_looks(playbooks: Playbooks) -> None:
     assert list(result["info"]["run"]["nodes"]) == ["machine-1", "machine-2"]
     assert [run["cluster_id"] for run in result["all"]["runs"]] == [result["made"]["runs"][0]["cluster_id"]]
     assert result["absent"]["failed"] and "job.yaml.absent" in result["absent"]["msg"]
+
+
+def test_what_follows_a_submission_tells_the_truth(playbooks: Playbooks) -> None:
+    """In check mode, once, and again: each module says what it would do and does, and check mode does nothing."""
+    (playbooks.folder / "job.yaml").write_text(JOB, encoding="utf-8")
+    (playbooks.folder / "machines").write_text(CLUSTER, encoding="utf-8")
+    plan = plan_submission(str(playbooks.folder / "job.yaml"), submission_id="20260131T120000-k3f9")
+    playbooks.coordinator.register(plan)
+    results = playbooks.folder / "results"
+    report = {"submission": plan["submission_id"], "results": str(results)}
+    written = {"plan": plan, "dest": str(results)}
+    worker = {"state": "present", "queue": "machine", "machine": "box", "spool": str(playbooks.folder / "spool")}
+    cancel = {"submission_id": "{{ queued.submission_id }}", "state": "absent"}
+    own = {"cluster_id": plan["runs"][0]["cluster_id"]}
+
+    def three(name: str, **options: t.Any) -> list[dict[str, t.Any]]:
+        task = {f"lab.multidevice.cluster_{name}": options}
+        title = "give_back" if options == GIVE_BACK else name
+        return [
+            task | {"register": f"{title}_dry", "check_mode": True},
+            task | {"register": f"{title}_done"},
+            task | {"register": f"{title}_again"},
+        ]
+
+    def look(path: pathlib.Path, register: str) -> dict[str, t.Any]:
+        return {"stat": {"path": str(path)}, "register": register}
+
+    page = results / plan["submission_id"] / "report.html"
+    (result,) = playbooks.run(
+        [
+            *three("reserve", job_id="{{ job_id }}"),
+            *three("reserve", **GIVE_BACK),
+            {"lab.multidevice.cluster_results": {**written, "state": "promised"}, "register": "promised"},
+            {"lab.multidevice.cluster_results": written, "register": "results_dry", "check_mode": True},
+            look(results, "no_results"),
+            *three("results", **written)[1:],
+            {"file": {"path": str(page), "state": "absent"}},
+            *three("report", **report)[:1],
+            look(page, "no_page"),
+            *three("report", **report)[1:],
+            *three("follow", **own),
+            {"lab.multidevice.cluster_split": {"job": "job.yaml", "queued": True}, "register": "queued"},
+            *three("queue", **cancel),
+            *three("worker", **worker),
+        ],
+        jobs_of(plan)[:1],
+    )
+    changed = {name for name, one in result.items() if one["changed"]}
+    expected = {f"{name}_{when}" for name in ("reserve", "give_back", "report", "queue") for when in ("dry", "done")}
+    # Results are written each time, and a worker says nothing in check mode of what it would find.
+    expected |= {"results_dry", "results_done", "results_again", "queued", "worker_dry"}
+    assert changed == expected
+    assert not [name for name, one in result.items() if one.get("failed")]
+    assert not result["no_results"]["stat"]["exists"] and not result["no_page"]["stat"]["exists"]
+    assert page.exists()
+    assert result["follow_dry"]["lines"] == result["follow_done"]["lines"] != []
+    assert [len(result[f"queue_{when}"]["cancelled"]) for when in ("dry", "done", "again")] == [1, 1, 0]
 
 
 def test_on_another_machine_the_module_itself_runs(playbooks: Playbooks) -> None:
