@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.scripts import Script
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.tls import trusting
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
 REDIS_IMPORT_ERROR: str | None
@@ -150,7 +151,7 @@ def _connect(settings: RedisSettings, text: bool) -> redis.Redis:
             "ssl_keyfile": settings.client_key,
         }
     if not settings.sentinels:
-        return redis.Redis.from_url(settings.url or "", **options, **tls)
+        return trusting(settings, redis.Redis.from_url(settings.url or "", **options, **tls))
     in_url = parse_url(settings.url) if settings.url else {}
     for key in ("host", "port", "path", "connection_class"):
         in_url.pop(key, None)
@@ -158,7 +159,9 @@ def _connect(settings: RedisSettings, text: bool) -> redis.Redis:
         tls["ssl"] = True
     asking = {"socket_timeout": 2.0, "decode_responses": True, "protocol": 2, **tls}
     sentinel = Sentinel(list(settings.sentinels), sentinel_kwargs=asking, **{**in_url, **options, **tls})
-    return sentinel.master_for(settings.sentinel_service)
+    for asked in sentinel.sentinels:
+        trusting(settings, asked)
+    return trusting(settings, sentinel.master_for(settings.sentinel_service))
 
 
 _BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)

@@ -296,6 +296,20 @@ def test_tls_with_a_client_certificate(tls_url: str, certificates: pathlib.Path)
         assert time.monotonic() - begin < 5, "what will never be right is said at once"
 
 
+def test_tls_trusts_the_ca_that_was_set_and_not_the_systems_too(
+    tls_url: str, certificates: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client: dict[str, t.Any] = {
+        "client_cert": str(certificates / "client.crt"),
+        "client_key": str(certificates / "client.key"),
+    }
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.crt"))
+    go_through_a_run(Coordinator.connect(RedisSettings(url=tls_url, timeout=2, **client)))
+    other = RedisSettings(url=tls_url, ca_cert=str(certificates / "other-ca.crt"), **client)
+    with pytest.raises(CoordinationError, match="certificate"):
+        Coordinator.connect(other).runs()
+
+
 # Sentinel
 
 
