@@ -97,9 +97,14 @@ def search_path() -> tuple[str, ...]:
 
 @functools.cache
 def find_python(version: str) -> pathlib.Path | None:
-    """The interpreter of this version that can make virtual environments."""
+    """The interpreter of this version that can make virtual environments.
+
+    That of the distribution wins: it was built with the profile of its use, and takes three quarters of the time.
+    """
     name = f"python{version}"
-    folders = [*reversed(pyenv_folders()), *(pathlib.Path(folder) for folder in path_folders() if not is_shims(folder))]
+    built_here = tuple(reversed(pyenv_folders()))
+    folders = [pathlib.Path(folder) for folder in path_folders() if not is_shims(folder)]
+    folders = [*(folder for folder in folders if folder not in built_here), *built_here]
     candidates = [folder / name for folder in folders]
     if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
         candidates.append(pathlib.Path(sys.executable))

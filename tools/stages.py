@@ -55,6 +55,8 @@ SANITY_OF_A_CORE = (
 LONGEST = ("end_to_end", "examples", "workers")
 # Two processes share the tests of these: most of them wait for something.
 SHARED = ("end_to_end",)
+# Their playbooks run on the oldest ansible-core, those of the other areas on the newest.
+ON_THE_OLDEST = ("node", "report", "virtual_lab")
 NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
@@ -63,7 +65,12 @@ def all_stages() -> list[Stage]:
     """In the order of their start: the longest first, and those that must wait for each other; the shortest last."""
     oldest, newest = min(environments.CORES), max(environments.available_cores(), default=min(environments.CORES))
     of_areas = [
-        Stage(f"real-{area}", "real", functools.partial(real, area=area, core=newest), minutes=25)
+        Stage(
+            f"real-{area}",
+            "real",
+            functools.partial(real, area=area, core=oldest if area in ON_THE_OLDEST else newest),
+            minutes=25,
+        )
         for area in real_areas()
     ]
     checks = [

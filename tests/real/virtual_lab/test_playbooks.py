@@ -23,6 +23,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     find_lab,
 )
 
+from end_to_end.plays import wait_until
 from lab_fixture import COLLECTIONS, virtual_lab
 
 if t.TYPE_CHECKING:
@@ -162,7 +163,8 @@ def test_a_lab_that_died_is_gone_without_help(controller: Controller) -> None:
     descriptor = os.pidfd_open(state.switch.pid)
     os.kill(state.switch.pid, 9)
     assert select.select([descriptor], [], [], 10)[0]
-    assert not any_alive(processes)
+    # The kernel ends the others with it, and one after the other.
+    wait_until("all of its processes have ended", lambda: not any_alive(processes), 10)
     assert changed(controller.lab("down")) == 1
     assert find_lab(controller.name) is None
 
