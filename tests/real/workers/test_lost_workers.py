@@ -118,6 +118,7 @@ def test_killed_in_each_phase(lab_workers: Started, relay: bool) -> None:
             lab.workers[victim].kill(relay=relay)
             if phase == "links up":
                 assert lab.coordinator.info(str(trial.run))["barriers"]["start"]["released"] is None
+                trial.wait_for(happened("given_back", victim))
                 other.send(signal.SIGCONT, "playbooks/worker.yml")
         for number, phase in phases.items():
             check_end(trials[phase], phase, f"{VICTIM.get(phase, 'client')}-{number}", lab)
