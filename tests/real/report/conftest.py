@@ -36,7 +36,8 @@ def sample(tmp_path: Path) -> t.Callable[[str], Path]:
     def unpack(name: str) -> Path:
         with tarfile.open(SAMPLES / f"{name}.tar.gz") as packed:
             # The first releases of Python 3.11, such as Debian's, have no filters.
-            packed.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)
+            packed.extractall(tmp_path)
         return tmp_path / name
 
     return unpack
