@@ -56,7 +56,7 @@ LONGEST = ("end_to_end", "examples", "workers")
 # Two processes share the tests of these: most of them wait for something.
 SHARED = ("end_to_end",)
 # Their playbooks run on the oldest ansible-core, those of the other areas on the newest.
-ON_THE_OLDEST = ("node", "report", "virtual_lab")
+ON_THE_OLDEST = ("node", "report")
 NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
