@@ -140,7 +140,7 @@ def parse_documents(text: str, file: str, limits: Limits = Limits(), include: In
         for event in yaml.parse(text, Loader=loader):
             composer.feed(event)
     except yaml.MarkedYAMLError as exc:
-        raise _syntax_error(text, file, exc) from exc
+        raise _syntax_error(text, file, exc, limits) from exc
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, text.find(chr(exc.character))) + 1
         raise InputError(
@@ -149,8 +149,11 @@ def parse_documents(text: str, file: str, limits: Limits = Limits(), include: In
     return composer.documents
 
 
-def _syntax_error(text: str, file: str, exc: yaml.MarkedYAMLError) -> InputError:
+def _syntax_error(text: str, file: str, exc: yaml.MarkedYAMLError, limits: Limits) -> InputError:
     mark = exc.problem_mark or exc.context_mark
+    if mark is not None and "nesting depth" in (exc.problem or ""):
+        # libyaml 0.2.6 and later have a limit of their own, and read ahead: it can speak before the composer does.
+        return _too_deep(Place(file, mark.line + 1), limits)
     lines = text.splitlines()
     template = re.compile(r"<%|^%(?!YAML|TAG)")
     for number, line in enumerate(lines, 1):
@@ -165,6 +168,10 @@ def _syntax_error(text: str, file: str, exc: yaml.MarkedYAMLError) -> InputError
     elif "\t" in problem or "\\t" in problem:
         hint = " Indent with spaces."
     return InputError(f"{file}, line {mark.line + 1}, column {mark.column + 1}: not YAML: {problem}.{hint}")
+
+
+def _too_deep(place: Place, limits: Limits) -> InputError:
+    return error_at(place, None, f"nested more than {limits.depth} levels deep.")
 
 
 def unsupported_template(place: Place, key: str | None, text: str) -> InputError:
@@ -315,7 +322,7 @@ class _Composer:
                 return
             raise error_at(self._place(event), None, "a key must be a text, not a list or a mapping.")
         if len(self._stack) >= self._limits.depth:
-            raise error_at(self._place(event), None, f"nested more than {self._limits.depth} levels deep.")
+            raise _too_deep(self._place(event), self._limits)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         self._stack.append(_Frame(Block(self._place(event)) if is_mapping else [], event))
 
@@ -323,7 +330,7 @@ class _Composer:
         if isinstance(event, yaml.CollectionStartEvent):
             self._skipping += 1
             if self._skipping > self._limits.depth:
-                raise error_at(self._place(event), None, f"nested more than {self._limits.depth} levels deep.")
+                raise _too_deep(self._place(event), self._limits)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._skipping -= 1
         if self._skipping:
