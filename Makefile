@@ -37,7 +37,7 @@ reference: .python
 	@bin=$$($(PYTHON) tools/environments.py checkers) && "$$bin/python" tools/reference.py
 
 bench: .python
-	@bin=$$($(PYTHON) tools/environments.py controller) && PATH="$$bin:$$PATH" "$$bin/python" benchmarks/run.py
+	@bin=$$($(PYTHON) tools/environments.py controller) && PYTHONDONTWRITEBYTECODE= PATH="$$bin:$$PATH" "$$bin/python" benchmarks/run.py
 
 clean:
 	rm -rf .ansible .cache .hypothesis .virtual-lab results playbooks/results tests/output

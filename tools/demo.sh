@@ -18,6 +18,7 @@ command -v ip >/dev/null || { echo "The demo needs the command 'ip' (package ipr
 echo "== Environment (made once, in .cache/)"
 bin=$("${PYTHON:-python3}" tools/environments.py controller)
 export PATH="$bin:$PATH"
+export PYTHONDONTWRITEBYTECODE=  # the environment is compiled where it is used
 export ANSIBLE_LOCALHOST_WARNING=False ANSIBLE_INVENTORY_UNPARSED_WARNING=False
 mkdir -p "${log%/*}"
 

@@ -21,6 +21,8 @@ from xml.etree import ElementTree
 from environments import CACHE, REPOSITORY, Environment
 
 LOGS = CACHE / "logs"
+# An environment is compiled where it is used, and each of hundreds of relays is a new copy of the collection's files.
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Run:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environment.variables(), **variables},
+                env={**environment.variables(), **BYTECODE, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

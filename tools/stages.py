@@ -44,7 +44,7 @@ NOX_SESSIONS = (
     "antsibull-nox-config",
 )
 # What these sanity tests say depends on the ansible-core that they come with. The others look at the text only, and what
-# the newest and the oldest can import, those in between can.
+# the newest can import on each Python, and the oldest on its own, those in between can.
 SANITY_OF_A_CORE = (
     "action-plugin-docs",
     "ansible-doc",
@@ -56,7 +56,7 @@ LONGEST = ("end_to_end", "examples", "workers")
 # Two processes share the tests of these: most of them wait for something.
 SHARED = ("end_to_end",)
 # Their playbooks run on the oldest ansible-core, those of the other areas on the newest.
-ON_THE_OLDEST = ("node", "report")
+ON_THE_OLDEST = ("node", "report", "workers")
 NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
@@ -162,7 +162,7 @@ def reference(run: Run) -> Count:
 
 
 def sanity(run: Run, core: str, tests: tuple[str, ...]) -> Count:
-    """The tests named, or all."""
+    """The tests named, on the environment's Python, or all of them on each Python that is here."""
     environment = core_environment(core)
     make_get_pip_work(environment, run)
     tree = run.tree()
@@ -172,6 +172,8 @@ def sanity(run: Run, core: str, tests: tuple[str, ...]) -> Count:
     (tree / "tests" / "run_all.py").unlink()
     variables = {"PATH": f"{environment.variables()['PATH']}{os.pathsep}{environments.checkers().bin}"}
     command = ["ansible-test", "sanity", "--junit", "--color", "no", *(f"--test={test}" for test in tests)]
+    if tests:
+        command += ["--python", environment.python_version]
     code = run.call(environment, command, tree, **variables)
     return count_junit((tree / "tests" / "output" / "junit").glob("*.xml"), code)
 
@@ -191,7 +193,7 @@ def make_get_pip_work(environment: Environment, run: Run) -> None:
             if not script.exists() and address and not reachable(address[1] % version):
                 run.write(f"{script.name} cannot be downloaded: installing pip from the configured index instead")
                 cache.mkdir(parents=True, exist_ok=True)
-                pip = [str(environment.bin / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+                pip = environments.pip_command()
                 if run.call(environment, [*pip, "download", "--no-deps", "--dest", cache, f"pip=={version}"], cache):
                     return
                 script.write_text(GET_PIP.format(wheel=f"pip-{version}-*.whl"), encoding="utf-8")
@@ -281,9 +283,6 @@ def real(run: Run, area: str, core: str) -> Count:
             *os.environ.get("PYTEST_OPTIONS", "").split(),
         ],
         REPOSITORY,
-        # Each of hundreds of relays would compile the collection anew.
-        PYTHONDONTWRITEBYTECODE="",
-        PYTHONPYCACHEPREFIX=str(environments.CACHE / "bytecode"),
     )
     if code == NO_TESTS_COLLECTED and os.environ.get("PYTEST_OPTIONS"):
         raise Skip("PYTEST_OPTIONS choose no test of it")

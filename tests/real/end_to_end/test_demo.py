@@ -57,10 +57,13 @@ class Clone:
     def make_demo(self, *arguments: str) -> tuple[int, str]:
         """Run it, with no process left afterwards; returns its exit code and what it has printed."""
         mark = new_mark()
+        environment = user_environment(self.folder / "tmp", mark)
+        # The folder for compiled files of these tests is root's.
+        environment.pop("PYTHONPYCACHEPREFIX", None)
         process = subprocess.Popen(
             [*self.prefix, "make", "demo", *arguments],
             cwd=self.folder,
-            env=user_environment(self.folder / "tmp", mark),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
