@@ -95,15 +95,21 @@ class ActionModule(NodeAction):
         return {"changed": answer["changed"], "scripts": answer["scripts"]}
 
     def _finished(self, options: Result, variables: Result) -> Result:
+        begins = options["scripts"] is not None
         if self._task.check_mode:
-            return {"changed": False, "answer": "finished", "scripts": []}
+            return {
+                "changed": begins and self._would_change({**options, "state": "started"}),
+                "answer": "finished",
+                "scripts": [],
+            }
+        changed = begins and self._started(options, variables)["changed"]
         answer = self.call_relay(
             "wait",
             phase=options["phase"],
             slice=options["slice"],
             timeout=options["slice"] + 60,
         )
-        result = {"changed": False, **answer}
+        result = {"changed": changed, **answer}
         if answer["answer"] in ("failed", "abort"):
             result["failed"] = True
             if answer["answer"] == "failed":

@@ -97,7 +97,7 @@ class CallbackModule(DefaultCallback):
             return
         self._task_type_cache[task._uuid] = prefix or "TASK"
         self._last_task_name = task.get_name().strip()
-        if "Validating arguments" not in task.get_name():
+        if "Validating arguments" not in task.get_name() and task._get_meta() is None:
             self._about, self._done = self._last_task_name.rpartition(" : ")[2], 0
 
     def v2_playbook_on_include(self, included_file: t.Any) -> None:

@@ -14,8 +14,8 @@ description:
   - Runs scripts under a supervisor on the machine. It outlives the connection, keeps every process that a script starts
     as its own descendant, stops them all when told to, or when the controller is not heard from any more, and then
     takes back what the run changed on the machine.
-  - Starting scripts and waiting for them are separate calls, so that no task holds one of Ansible's forks while it needs
-    another machine's progress.
+  - Starting scripts and waiting for them can be separate calls, so that no task holds one of Ansible's forks while it
+    needs another machine's progress.
   - The supervisor is installed by one call of this module on the machine. All later calls go over a line that the
     controller keeps open to it, for as long as its C(ansible-playbook) runs.
 author:
@@ -53,7 +53,8 @@ options:
     description:
       - V(present) starts the supervisor and puts O(script_roots) on the machine.
       - V(started) starts the O(scripts) of a O(phase), one after another, and returns at once.
-      - V(finished) waits until the phase is over, for O(slice) seconds at most. RV(answer) tells.
+      - V(finished) waits until the phase is over, for O(slice) seconds at most. RV(answer) tells. With O(scripts), it
+        starts them first, unless the phase was begun before.
       - V(stopped) stops all scripts and everything that they started.
       - V(collected) fetches output and results into O(dest).
       - V(absent) stops everything, takes back what the run changed on the machine, and ends the supervisor.
