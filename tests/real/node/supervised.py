@@ -123,7 +123,8 @@ class Machine:
     def left(self) -> list[t.Any]:
         """What is left of all runs."""
         processes = [pid for job in self._jobs for pid in _processes.marked(_processes.JOB_VARIABLE, job)]
-        files = list(self.base.rglob("*")) if self.base.exists() else []
+        # Unlike a search by pathlib, it goes on when a folder is gone meanwhile.
+        files = [name for _folder, folders, names in os.walk(self.base) for name in (*folders, *names)]
         hosts = [] if self.hosts.read_bytes() == self.untouched else [self.hosts.read_text()]
         return [*processes, *files, *hosts]
 
