@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -30,7 +29,6 @@ Document = dict[str, t.Any]
 SAMPLES = {"bool": True, "int": 1, "float": 1.0, "list": ["one"], "dict": {"one": 1}, "path": "one", "raw": "one"}
 
 
-@functools.cache
 def documents() -> dict[str, Document]:
     """The documentation of all modules, with that of their fragments."""
     names = [f"lab.multidevice.{name}" for name in MODULES]
@@ -46,6 +44,10 @@ def documents() -> dict[str, Document]:
     )
     assert done.returncode == 0, done.stderr
     return {name.rpartition(".")[2]: entry for name, entry in json.loads(done.stdout).items()}
+
+
+# Once for all tests: ansible-test gives each of them a process of its own.
+DOCUMENTS = documents()
 
 
 def spec_of(options: Document) -> Document:
@@ -71,7 +73,7 @@ def rendered(arguments: Document, options: Document) -> Document:
 
 def examples(module: str) -> list[tuple[str, Document]]:
     """The tasks of a module's examples that use modules of the collection: the module, and its arguments."""
-    tasks = yaml.safe_load(documents()[module]["examples"])
+    tasks = yaml.safe_load(DOCUMENTS[module]["examples"])
     found = []
     for task in tasks:
         for name, arguments in task.items():
@@ -85,14 +87,14 @@ def test_the_examples_are_tasks_that_the_modules_take(module: str) -> None:
     used = examples(module)
     assert module in {name for name, _arguments in used}
     for name, arguments in used:
-        options = documents()[name]["doc"]["options"]
+        options = DOCUMENTS[name]["doc"]["options"]
         result = ArgumentSpecValidator(spec_of(options)).validate(rendered(arguments, options))
         assert result.error_messages == []
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_attributes_are_complete_and_true(module: str) -> None:
-    attributes = documents()[module]["doc"]["attributes"]
+    attributes = DOCUMENTS[module]["doc"]["attributes"]
     assert {"check_mode", "diff_mode", "idempotent", "platform"} <= set(attributes)
     assert all(attribute["support"] in ("full", "partial", "none", "N/A") for attribute in attributes.values())
     assert all(
@@ -104,7 +106,7 @@ def test_the_attributes_are_complete_and_true(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_returned_values_have_samples(module: str) -> None:
-    returned = documents()[module]["return"]
+    returned = DOCUMENTS[module]["return"]
     assert returned
     for name, value in returned.items():
         assert value["returned"], name
