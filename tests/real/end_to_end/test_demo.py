@@ -22,6 +22,7 @@ import pytest
 
 from end_to_end.contract import check_shape, overlap, scripts_of
 from end_to_end.plays import REPOSITORY, marked_processes, new_mark, user_environment, wait_until
+from end_to_end.test_example import short_example
 
 NOBODY = 65534
 BECOME_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs")
@@ -122,14 +123,14 @@ def clone_of_nobody(clone: Clone) -> Clone:
     return clone
 
 
-def check_demo(clone: Clone, code: int, output: str) -> None:
+def check_demo(clone: Clone, code: int, output: str, *, seconds: float = 3) -> None:
     assert code == 0, output
     summary = json.loads((clone.submission / "summary.json").read_text())
     check_shape(summary)
     assert summary["result"] == "finish"
     tests = scripts_of(summary["runs"][0], kind="test")
     assert set(tests) == {("client-1", "transfer"), ("client-2", "transfer")}
-    assert overlap(tests.values()) > 2
+    assert overlap(tests.values()) > seconds * 2 / 3
     for node, address in (("server-1", 1), ("client-1", 2), ("client-2", 3)):
         assert re.search(rf"\b{node}\b.*\b192\.168\.222\.{address}\b", output), output
     assert len(re.findall(r"throughput [\d.]+ Gbit/s", output)) == 2, output
@@ -150,9 +151,11 @@ def test_as_root(only_root: None, clone: Clone) -> None:
     subprocess.run([sys.executable, REPOSITORY / "tools" / "environments.py", "controller"], timeout=200, check=True)
     (clone.folder / ".cache").mkdir()
     (clone.folder / ".cache" / "venv").symlink_to(REPOSITORY / ".cache" / "venv")
-    check_demo(clone, *clone.make_demo())
-
     examples = clone.folder / "examples"
+    shutil.rmtree(examples)
+    short_example(clone.folder)
+    check_demo(clone, *clone.make_demo(), seconds=1)
+
     (examples / "failing.yaml").write_text(FAILING_JOB)
     (examples / "tests" / "fail").write_text("#!/bin/sh\nexit 3\n")
     (examples / "tests" / "fail").chmod(0o755)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from end_to_end.test_example import EXAMPLE, check_example
+from end_to_end.test_example import check_example, short_example
 from workers.conftest import Started
 
 
@@ -15,7 +15,8 @@ def test_the_example_gives_the_same_as_without_queues(lab_workers: Started) -> N
         for machine in lab.site.lab.nodes:
             lab.start(machine)
         lab.wait_until_idle()
-        play = lab.submit(EXAMPLE)
+        job = short_example(lab.site.folder)
+        play = lab.submit(job)
         assert play.wait(120) == 0, play.output + lab.outputs()
         lab.end()
-        check_example(lab.site, play)
+        check_example(lab.site, play, job, seconds=1)
