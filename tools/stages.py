@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import pathlib
 import re
@@ -21,17 +22,18 @@ from stage import Count, Run, Skip, Stage, count_junit
 
 GET_PIP = """\
 # Written by lab.multidevice's 'make test', because ansible-test could not download its own file of this name.
-# It installs pip from the wheel that lies beside it.
+# It gives the environment the pip that lies beside it. Nothing there is compiled before its use: there are many of them.
 import pathlib
 import subprocess
 import sys
+import sysconfig
 
 if __name__ == '__main__':
-    wanted = [word for word in sys.argv[1:] if not word.startswith('--no-')]
-    wheel = next(pathlib.Path(__file__).parent.glob('{wheel}'))
-    only_pip = all(word.startswith(('-', 'pip==')) for word in wanted)
-    source = ['--no-index'] * only_pip + ['--find-links', str(wheel.parent)]
-    subprocess.check_call([sys.executable, str(wheel / 'pip'), 'install', '--no-compile', *source, *wanted])
+    pathlib.Path(sysconfig.get_path('purelib'), 'pip.pth').write_text(str(pathlib.Path(__file__).parent / '{folder}'))
+    pathlib.Path(sys.prefix, 'pip.conf').write_text('[install]\\nno-compile = yes\\n')
+    others = [word for word in sys.argv[1:] if not word.startswith(('-', 'pip=='))]
+    if others:
+        subprocess.check_call([sys.executable, '-m', 'pip', 'install', *others])
 """
 NOX_SESSIONS = (
     "build-import-check",
@@ -53,6 +55,8 @@ SANITY_OF_A_CORE = (
     "validate-modules",
 )
 LONGEST = ("end_to_end", "examples", "workers")
+# Then those that wait most of the time, each beside something that keeps a processor busy.
+WAITING = ("coordination", "node", "report", "virtual_lab")
 # Two processes share the tests of these: most of them wait for something.
 SHARED = ("end_to_end",)
 # Their playbooks run on the oldest ansible-core, those of the other areas on the newest.
@@ -62,7 +66,7 @@ get_pip_lock = threading.Lock()
 
 
 def all_stages() -> list[Stage]:
-    """In the order of their start: the longest first, and those that must wait for each other; the shortest last."""
+    """In the order of their start: the longest first, the shortest last."""
     oldest, newest = min(environments.CORES), max(environments.available_cores(), default=min(environments.CORES))
     of_areas = [
         Stage(
@@ -81,7 +85,7 @@ def all_stages() -> list[Stage]:
         Stage("shellcheck", "lint", shellcheck),
         Stage("reference", "lint", reference),
     ]
-    stages = of_areas[: len(LONGEST)]
+    stages = []
     sanity_tests: dict[str, tuple[str, ...]] = dict.fromkeys(environments.CORES, SANITY_OF_A_CORE)
     sanity_tests.update({oldest: (*SANITY_OF_A_CORE, "import"), newest: ()})
     for core in sorted(environments.CORES, reverse=True):
@@ -102,7 +106,8 @@ def all_stages() -> list[Stage]:
         stages.append(
             Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
         )
-    return [*stages, *of_areas[len(LONGEST) :], *checks]
+    side_by_side = itertools.zip_longest(of_areas[len(LONGEST) :], [*stages, *checks])
+    return [*of_areas[: len(LONGEST)], *(stage for pair in side_by_side for stage in pair if stage)]
 
 
 @functools.cache
@@ -193,10 +198,11 @@ def make_get_pip_work(environment: Environment, run: Run) -> None:
             if not script.exists() and address and not reachable(address[1] % version):
                 run.write(f"{script.name} cannot be downloaded: installing pip from the configured index instead")
                 cache.mkdir(parents=True, exist_ok=True)
-                pip = environments.pip_command()
-                if run.call(environment, [*pip, "download", "--no-deps", "--dest", cache, f"pip=={version}"], cache):
+                folder = cache / f"pip-{version}"
+                pip = [*environments.pip_command(), "install", "--no-compile", "--no-deps"]
+                if run.call(environment, [*pip, "--target", folder, f"pip=={version}"], cache):
                     return
-                script.write_text(GET_PIP.format(wheel=f"pip-{version}-*.whl"), encoding="utf-8")
+                script.write_text(GET_PIP.format(folder=folder.name), encoding="utf-8")
 
 
 @functools.cache
@@ -258,9 +264,9 @@ def count_targets(output: str, code: int) -> Count:
 
 
 def real_areas() -> list[str]:
-    """The folders of tests/real/, those with the longest tests first."""
+    """The folders of tests/real/ in the order of their start."""
     areas = {path.parent.name for path in (REPOSITORY / "tests" / "real").glob("*/test_*.py")}
-    return sorted(areas, key=lambda area: (area not in LONGEST, area))
+    return sorted(areas, key=lambda area: (area not in LONGEST, area not in WAITING, area))
 
 
 def real(run: Run, area: str, core: str) -> Count:
