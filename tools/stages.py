@@ -85,7 +85,10 @@ def all_stages() -> list[Stage]:
         Stage("shellcheck", "lint", shellcheck),
         Stage("reference", "lint", reference),
     ]
-    stages = []
+    stages = [
+        Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
+        for core in dict.fromkeys((newest, oldest))
+    ]
     sanity_tests: dict[str, tuple[str, ...]] = dict.fromkeys(environments.CORES, SANITY_OF_A_CORE)
     sanity_tests.update({oldest: (*SANITY_OF_A_CORE, "import"), newest: ()})
     for core in sorted(environments.CORES, reverse=True):
@@ -102,10 +105,6 @@ def all_stages() -> list[Stage]:
                 alone="sanity",
             ),
         ]
-    for core in dict.fromkeys((newest, oldest)):
-        stages.append(
-            Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
-        )
     side_by_side = itertools.zip_longest(of_areas[len(LONGEST) :], [*stages, *checks])
     return [*of_areas[: len(LONGEST)], *(stage for pair in side_by_side for stage in pair if stage)]
 

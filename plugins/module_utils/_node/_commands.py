@@ -17,7 +17,6 @@ import socket
 import sys
 import typing as t
 
-NAMES = ("multidevice-barrier", "multidevice-send", "multidevice-receive")
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 CORE_BARRIERS = ("start", "ready", "finish", "abort", "retry")
 

@@ -23,6 +23,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Nod
 SOCKET_PATH = 107
 # An empty file in each run's folder.
 MARK = ".multidevice-run"
+# Where its results are to go at the end.
+KEEP_RESULTS = "keep-results"
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -93,6 +95,11 @@ def _check_base(base: Path) -> None:
         raise NodeError(f"{base} must be a folder that user {os.getuid()} owns and nobody else can write to")
     if os.statvfs(base).f_flag & os.ST_NOEXEC:
         raise NodeError(f"no program can be run from {base}, which is mounted noexec: set node_dir to another folder")
+
+
+def keep_results(folder: Path, target: Path) -> None:
+    """Have the results of a run moved to a folder of this machine at its end, whatever ends it."""
+    (folder / KEEP_RESULTS).write_text(str(target), encoding="utf-8")
 
 
 def take_config(folder: Path) -> dict[str, t.Any]:

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
+import importlib.abc
+import importlib.util
 import signal
 import socket
 import struct
@@ -18,18 +19,28 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
-from ansible_collections.lab.multidevice.plugins.module_utils._node import (
-    _account,
-    _attach,
-    _commands,
-    _folders,
-    _processes,
-    _script,
-    _supervisor,
-    _undo,
-)
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _account, _folders, _processes, _script
 
-OURS = "ansible_collections.lab.multidevice.plugins.module_utils."
+if t.TYPE_CHECKING:
+    # Ansible sends to the machine what is imported anywhere in the text. Only the text of these is needed there: to compile
+    # them from Ansible's archive would take longer than all else.
+    from ansible_collections.lab.multidevice.plugins.module_utils._node import (
+        _attach,  # noqa: F401
+        _commands,  # noqa: F401
+        _supervisor,  # noqa: F401
+    )
+
+OURS = "ansible_collections.lab.multidevice.plugins.module_utils"
+SUPERVISOR = "_node._supervisor"
+# The supervisor, and what it imports.
+PARTS = (
+    *("_errors", "_link_checks", "_link_devices", "_link_options", "_link_probes", "_link_records", "_links"),
+    *("_node._account", "_node._clients", "_node._folders", "_node._marked_block", "_node._processes"),
+    *("_node._readiness", "_node._results", "_node._runner", "_node._script", "_node._spawn", "_node._ssh"),
+    *(SUPERVISOR, "_node._undo"),
+)
+# What scripts call: the same program by each of its names.
+COMMANDS = ("multidevice-barrier", "multidevice-send", "multidevice-receive")
 START_TIMEOUT = 15.0
 # A run of this age, in seconds, that nobody serves is not one that is being installed.
 YOUNG = 120.0
@@ -52,10 +63,10 @@ def install(base: Path, job_id: str, config: dict[str, t.Any]) -> tuple[Path, bo
     _folders.create(base, job_id, config)
     try:
         if keep_results:
-            _undo.keep_results(folder, Path(keep_results))
-        for part in _needed_by(_supervisor):
+            _folders.keep_results(folder, Path(keep_results))
+        for part in PARTS:
             _write_part(_folders.library(folder), part)
-        for name in _commands.NAMES:
+        for name in COMMANDS:
             _write_command(_folders.commands(folder) / name)
         _start(folder)
     except (NodeError, OSError) as error:
@@ -69,7 +80,7 @@ def _start(folder: Path) -> None:
     with open(_folders.log(folder), "w+b") as log:
         # It outlives the module, which run_command cannot have it do.
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            [sys.executable, str(_program(folder, _supervisor)), str(folder)],
+            [sys.executable, str(_file_of(_folders.library(folder), SUPERVISOR)), str(folder)],
             cwd="/",
             env={**_script.base_environment("", Path("/usr/bin")), "PYTHONPATH": str(_folders.library(folder))},
             stdin=subprocess.DEVNULL,
@@ -95,7 +106,7 @@ def attach_command(folder: Path) -> list[str]:
 
     It carries its program, since the login user cannot read what belongs to root.
     """
-    return [sys.executable, "-S", "-E", "-c", inspect.getsource(_attach), str(_folders.socket(folder))]
+    return [sys.executable, "-S", "-E", "-c", _text_of("_node._attach"), str(_folders.socket(folder))]
 
 
 def answers(folder: Path) -> bool:
@@ -114,6 +125,9 @@ def clean(folder: Path) -> bool:
     """End and undo whatever a run has left on this machine, whoever drives it. Tells whether there was any."""
     if not _folders.is_run(folder):
         return False
+    # Most machines have nothing to clean, and need not compile it.
+    from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo
+
     _end_supervisor(folder)
     left = _processes.kill_all(lambda: _processes.marked(_processes.JOB_VARIABLE, folder.name), grace=1.0)
     notes = [f"process {pid} cannot be ended" for pid in left]
@@ -149,35 +163,27 @@ def _end_supervisor(folder: Path) -> None:
     _processes.send_signal([pid], signal.SIGKILL)
 
 
-def _program(folder: Path, part: t.Any) -> Path:
-    return _folders.library(folder).joinpath(*part.__name__.split(".")).with_suffix(".py")
+def _file_of(library: Path, part: str) -> Path:
+    return library.joinpath(*f"{OURS}.{part}".split(".")).with_suffix(".py")
+
+
+def _text_of(part: str) -> str:
+    spec = importlib.util.find_spec(f"{OURS}.{part}")
+    text = t.cast(importlib.abc.InspectLoader, spec.loader).get_source(spec.name) if spec else None
+    if text is None:
+        raise NodeError(f"the collection is not whole: {part} is not there")
+    return text
 
 
 def _write_command(path: Path) -> None:
-    path.write_text(f"#!{sys.executable} -SE\n{inspect.getsource(_commands)}", encoding="utf-8")
+    path.write_text(f"#!{sys.executable} -SE\n{_text_of('_node._commands')}", encoding="utf-8")
     path.chmod(0o755)
 
 
-def _needed_by(part: t.Any) -> list[t.Any]:
-    """The part, and those of this collection that it imports, directly or not."""
-    found: dict[str, t.Any] = {}
-    waiting = [part]
-    while waiting:
-        module = waiting.pop()
-        if module.__name__ in found:
-            continue
-        found[module.__name__] = module
-        for value in vars(module).values():
-            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-            if isinstance(name, str) and name.startswith(OURS):
-                waiting.append(sys.modules[name])
-    return list(found.values())
-
-
-def _write_part(library: Path, part: t.Any) -> None:
-    path = library.joinpath(*part.__name__.split(".")).with_suffix(".py")
+def _write_part(library: Path, part: str) -> None:
+    path = _file_of(library, part)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(inspect.getsource(part), encoding="utf-8")
+    path.write_text(_text_of(part), encoding="utf-8")
     # Real packages: a machine with Ansible of its own has an ansible_collections package, which would win otherwise.
     for package in path.relative_to(library).parents:
         (library / package / "__init__.py").touch()

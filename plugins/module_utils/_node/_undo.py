@@ -19,8 +19,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Mul
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _marked_block as marked_block
 
-KEEP_RESULTS = "keep-results"
-
 
 def put_block(folder: Path, path: Path, lines: t.Sequence[str], *, on_top: bool = False, mode: int = 0o644) -> bool:
     """Write a run's marked block into a file of the machine, once it is noted that it has to be taken back."""
@@ -74,14 +72,9 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
     return notes
 
 
-def keep_results(folder: Path, target: Path) -> None:
-    """Have the results of a run moved to a folder of this machine at its end, whatever ends it."""
-    (folder / KEEP_RESULTS).write_text(str(target), encoding="utf-8")
-
-
 def _save_results(folder: Path) -> None:
     try:
-        target = Path((folder / KEEP_RESULTS).read_text(encoding="utf-8"))
+        target = Path((folder / folders.KEEP_RESULTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     results = folders.results(folder)
@@ -104,7 +97,7 @@ def _save_results(folder: Path) -> None:
             for path in [saved, *saved.rglob("*")]:
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
         partial.rename(target)
-    (folder / KEEP_RESULTS).unlink()
+    (folder / folders.KEEP_RESULTS).unlink()
 
 
 def _remove(path: Path) -> None:

@@ -34,17 +34,12 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
     positions = dict.fromkeys(ids, "0")
     notebook = Notebook()
     deadline = time.monotonic() + timeout
-    ended: dict[str, float] = {}
     while True:
         for name, event in coordinator.follow(positions, SLICE):
             for note in runs[name].take(event):
                 notebook.add(runs[name], note, at=event["time"])
-        for name, run in runs.items():
-            if run.result is not None:
-                ended.setdefault(name, time.monotonic())
-        is_over = all(
-            run.closed or time.monotonic() - ended.get(name, time.monotonic()) > CLEAN_UP for name, run in runs.items()
-        )
+        now = coordinator.now()
+        is_over = all(run.closed or (run.end is not None and now - run.end > CLEAN_UP) for run in runs.values())
         is_over = is_over or (timeout > 0 and time.monotonic() > deadline)
         yield from notebook.lines(everything=is_over)
         if is_over:

@@ -293,7 +293,7 @@ def test_results_for_which_a_disk_has_no_place_are_kept_on_another(full_disk: Pa
     job.begin({})
     base = tmp_path / "runs"
     folder = _folders.create(base, job.job_id, {})
-    _undo.keep_results(folder, job.results)
+    _folders.keep_results(folder, job.results)
     stdout = _folders.results(folder) / "test-work" / "stdout"
     stdout.parent.mkdir()
     stdout.write_bytes(os.urandom(200000))
