@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -23,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools")
 
 import environments
 import stages
-from stage import Count, Run, Skip, Stage
+from stage import BYTECODE, Count, Run, Skip, Stage
 
 HEARTBEAT = 60
 LINES_OF_A_FAILURE = 300
@@ -111,6 +113,9 @@ def main() -> int:
         names = sorted({stage.name for stage in known} | {stage.group for stage in known})
         print(f"no such stage: {' '.join(sorted(unknown))}; there are: {' '.join(names)}", file=sys.stderr)
         return 2
+    # Of programs that earlier tests had in folders that are gone by now.
+    temporary = pathlib.Path(tempfile.gettempdir()).resolve().relative_to("/")
+    shutil.rmtree(BYTECODE / temporary, ignore_errors=True)
     progress = Progress([stage for stage in known if stage.chosen(words)])
     threading.Thread(target=progress.report_now_and_then, daemon=True).start()
     # One more than there are processors: some stages do little but wait.

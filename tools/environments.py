@@ -177,15 +177,11 @@ def make(
 @functools.cache
 def pip_command() -> tuple[str, ...]:
     """The beginning of a pip command. It is the pip of the newest Python here, which knows the older ones."""
-    _version, python = first_python(reversed(SUPPORTED_PYTHONS))
-    path = CACHE / "venv" / "pip"
-    stamp = path / "made-from.path"
+    version, python = first_python(reversed(SUPPORTED_PYTHONS))
+    path = CACHE / "venv" / f"pip-{version}"
     with locked("pip"):
-        if not stamp.exists() or stamp.read_text(encoding="utf-8") != os.path.realpath(python):
-            shutil.rmtree(path, ignore_errors=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            run([str(python), "-m", "venv", str(path)])
-            stamp.write_text(os.path.realpath(python), encoding="utf-8")
+        if not all((path / "bin" / program).exists() for program in ("python", "pip")):
+            run([str(python), "-m", "venv", "--clear", str(path)])
     return (str(path / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input")
 
 

@@ -22,7 +22,8 @@ from environments import CACHE, REPOSITORY, Environment
 
 LOGS = CACHE / "logs"
 # An environment is compiled where it is used, and each of hundreds of relays is a new copy of the collection's files.
-BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
+BYTECODE = CACHE / "bytecode"
+KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BYTECODE)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Run:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environment.variables(), **BYTECODE, **variables},
+                env={**environment.variables(), **KEEP_BYTECODE, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

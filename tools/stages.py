@@ -24,16 +24,12 @@ GET_PIP = """\
 # Written by lab.multidevice's 'make test', because ansible-test could not download its own file of this name.
 # It gives the environment the pip that lies beside it. Nothing there is compiled before its use: there are many of them.
 import pathlib
-import subprocess
 import sys
 import sysconfig
 
 if __name__ == '__main__':
     pathlib.Path(sysconfig.get_path('purelib'), 'pip.pth').write_text(str(pathlib.Path(__file__).parent / '{folder}'))
     pathlib.Path(sys.prefix, 'pip.conf').write_text('[install]\\nno-compile = yes\\n')
-    others = [word for word in sys.argv[1:] if not word.startswith(('-', 'pip=='))]
-    if others:
-        subprocess.check_call([sys.executable, '-m', 'pip', 'install', *others])
 """
 NOX_SESSIONS = (
     "build-import-check",
@@ -46,7 +42,7 @@ NOX_SESSIONS = (
     "antsibull-nox-config",
 )
 # What these sanity tests say depends on the ansible-core that they come with. The others look at the text only, and what
-# the newest can import on each Python, and the oldest on its own, those in between can.
+# the newest and the oldest can import, those in between can.
 SANITY_OF_A_CORE = (
     "action-plugin-docs",
     "ansible-doc",
@@ -166,7 +162,7 @@ def reference(run: Run) -> Count:
 
 
 def sanity(run: Run, core: str, tests: tuple[str, ...]) -> Count:
-    """The tests named, on the environment's Python, or all of them on each Python that is here."""
+    """The tests named, or all."""
     environment = core_environment(core)
     make_get_pip_work(environment, run)
     tree = run.tree()
@@ -176,8 +172,6 @@ def sanity(run: Run, core: str, tests: tuple[str, ...]) -> Count:
     (tree / "tests" / "run_all.py").unlink()
     variables = {"PATH": f"{environment.variables()['PATH']}{os.pathsep}{environments.checkers().bin}"}
     command = ["ansible-test", "sanity", "--junit", "--color", "no", *(f"--test={test}" for test in tests)]
-    if tests:
-        command += ["--python", environment.python_version]
     code = run.call(environment, command, tree, **variables)
     return count_junit((tree / "tests" / "output" / "junit").glob("*.xml"), code)
 

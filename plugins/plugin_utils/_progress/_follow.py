@@ -38,8 +38,9 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
         for name, event in coordinator.follow(positions, SLICE):
             for note in runs[name].take(event):
                 notebook.add(runs[name], note, at=event["time"])
-        now = coordinator.now()
-        is_over = all(run.closed or (run.end is not None and now - run.end > CLEAN_UP) for run in runs.values())
+        is_over = all(
+            run.closed or (run.end is not None and coordinator.now() - run.end > CLEAN_UP) for run in runs.values()
+        )
         is_over = is_over or (timeout > 0 and time.monotonic() > deadline)
         yield from notebook.lines(everything=is_over)
         if is_over:

@@ -152,7 +152,7 @@ def test_several_runs_at_once(site: Site) -> None:
         for name, case in AT_ONCE.items()
     }
     dies = plays["daemon that dies in the middle"]
-    wait_until("its test runs", lambda: has_come_to(dies, "Wait for the test scripts"), 120)
+    wait_until("its test runs", lambda: has_come_to(dies, "Wait for the scripts of the phase test"), 120)
     time.sleep(1)
     site.lab.exec("server-1", ["touch", "/tmp/die"])
     for play in plays.values():
