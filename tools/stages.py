@@ -101,6 +101,8 @@ def all_stages() -> list[Stage]:
                 alone="sanity",
             ),
         ]
+    # These wait for one another, and what begins last must not be one of them.
+    stages.sort(key=lambda stage: stage.alone != "sanity")
     side_by_side = itertools.zip_longest(of_areas[len(LONGEST) :], [*stages, *checks])
     return [*of_areas[: len(LONGEST)], *(stage for pair in side_by_side for stage in pair if stage)]
 
