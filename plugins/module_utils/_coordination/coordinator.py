@@ -72,7 +72,10 @@ class Coordinator:
         retention: float = DEFAULT_RETENTION,
         run_timeout: float | None = None,
     ) -> bool:
-        """Register all runs of a submission in one atomic step; False if that very plan is registered already."""
+        """Register all runs of a submission in one atomic step; False if that very plan is registered already.
+
+        Runs that are registered already stay as they are.
+        """
         arguments = _registrations(plan, lease, retention, run_timeout, {})
         return bool(self._run(scripts.REGISTER, self._keys(""), arguments, "the submission"))
 

@@ -487,26 +487,28 @@ SUBMIT = _script(
     "submit",
     REGISTER_RUNS
     + """
-local registered, at = register_runs()
+local registered, at, is_new = register_runs()
 if type(registered) == 'table' or registered == 0 then return registered end
 local current
 for i = at + 1, at + ARGV[at] * 4, 4 do
   local id, job, queue, work = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if id ~= current then
-    current = id
-    turn_to(id)
-    stand_in_line(id)
-    event('', 'queued')
+  if is_new[id] then
+    if id ~= current then
+      current = id
+      turn_to(id)
+      stand_in_line(id)
+      event('', 'queued')
+    end
+    redis.call('SADD', queues, queue)
+    if redis.call('EXISTS', stream_of(queue)) == 0 then
+      redis.call('XGROUP', 'CREATE', stream_of(queue), 'workers', '0', 'MKSTREAM')
+    end
+    local entry = redis.call('XADD', stream_of(queue), '*', 'job_id', job, 'cluster_id', id, 'node', identify(job).node)
+    redis.call('HSET', run .. '/queued', job, queue .. ' ' .. entry)
+    redis.call('HSET', run .. '/jobs', job, work)
+    keep(run .. '/queued')
+    keep(run .. '/jobs')
   end
-  redis.call('SADD', queues, queue)
-  if redis.call('EXISTS', stream_of(queue)) == 0 then
-    redis.call('XGROUP', 'CREATE', stream_of(queue), 'workers', '0', 'MKSTREAM')
-  end
-  local entry = redis.call('XADD', stream_of(queue), '*', 'job_id', job, 'cluster_id', id, 'node', identify(job).node)
-  redis.call('HSET', run .. '/queued', job, queue .. ' ' .. entry)
-  redis.call('HSET', run .. '/jobs', job, work)
-  keep(run .. '/queued')
-  keep(run .. '/jobs')
 end
 forget_the_dead()
 schedule()

@@ -144,7 +144,11 @@ end
 
 local function missing_text(barrier)
   local names = redis.call('SMEMBERS', run .. '/missing/' .. barrier)
-  table.sort(names)
+  -- node-2 comes before node-10.
+  local function key(name)
+    return (string.gsub(name, '%d+', function(digits) return string.rep('0', 20 - #digits) .. digits end))
+  end
+  table.sort(names, function(one, other) return key(one) < key(other) end)
   local parts = {}
   for i = 1, math.min(#names, 20) do
     local roles = cjson.decode(redis.call('HGET', run .. '/nodes', names[i])).roles
@@ -248,7 +252,8 @@ def keys(prefix: str, cluster_id: str = "") -> list[str]:
 
 # The fourth key is what the keys of all runs begin with. Number of runs, then per run: cluster_id, digest of the
 # registration, retention in ms, number of fields, fields and values, number of nodes, and per node: name, job_id,
-# {job_id, roles}, record. Answers with the number of runs, 0 if they are registered already, and where more arguments begin.
+# {job_id, roles}, record. Runs that are registered already stay as they are. Answers with the number of the others, where
+# more arguments begin, and which the others are.
 REGISTER_RUNS = """
 local function register_runs()
   purge()
@@ -260,17 +265,19 @@ local function register_runs()
     local node_count = tonumber(ARGV[at + 4 + field_count])
     at = at + 5 + field_count + node_count * 4
   end
-  local known = 0
+  local new, is_new = {}, {}
   for i = 1, count do
-    run = prefix .. ARGV[starts[i]]
+    local cluster_id = ARGV[starts[i]]
+    run = prefix .. cluster_id
     load()
     local digest = get('registration')
-    if digest and digest ~= ARGV[starts[i] + 1] then return redis.error_reply('TAKEN ' .. ARGV[starts[i]]), at end
-    if digest then known = known + 1 end
+    if digest and digest ~= ARGV[starts[i] + 1] then return redis.error_reply('TAKEN ' .. cluster_id), at end
+    if not digest then
+      new[#new + 1] = starts[i]
+      is_new[cluster_id] = true
+    end
   end
-  if known == count then return 0, at end
-  for i = 1, count do
-    local start = starts[i]
+  for _, start in ipairs(new) do
     local cluster_id, retention = ARGV[start], ARGV[start + 2]
     local expires = math.floor(now + retention)
     run = prefix .. cluster_id
@@ -302,7 +309,7 @@ local function register_runs()
     event('', 'registered')
     expire_run()
   end
-  return count, at
+  return #new, at, is_new
 end
 """
 

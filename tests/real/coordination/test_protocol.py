@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import json
 import re
 import threading
@@ -18,7 +19,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
+from coordination.background import Background
 from coordination.conftest import Run
+from coordination.moments import pass_time, wait_until_blocked
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer
 
@@ -86,17 +89,13 @@ def test_all_states_pass_by_in_their_order(register: Register) -> None:
     info = coordinator.info(run.id)
     assert info["result"] == "finish" and info["reason"] is None
     times = info["nodes"]["node-1"]["times"]
-    assert sorted(times, key=times.__getitem__) == list(times) or set(times) == {
-        "write_state",
-        "start",
-        "started",
-        "ready",
-        "finish",
-    }
-    assert info["registered"] <= info["started"] <= times["start"] <= info["finished"]
-    happened = [
-        (event["what"], event["data"]) for event in coordinator.events(run.id) if event["what"] != "write_state"
-    ]
+    in_order = [times.pop(name) for name in ("write_state", "start", "started", "ready", "finish")]
+    assert times == {}
+    moments = [info["registered"], info["started"], *in_order, info["finished"], info["now"]]
+    assert moments == sorted(moments)
+    happened = [(event["what"], event["data"]) for event in coordinator.events(run.id)]
+    assert (happened[1][0], happened[1][1]["ip"]) == ("write_state", "172.18.0.2")
+    del happened[1]
     assert happened == [
         ("registered", None),
         ("start", None),
@@ -149,40 +148,53 @@ def test_registering_the_same_again_changes_nothing(coordinator: Coordinator) ->
     assert coordinator.info(cluster_id)["barriers"]["start"]["arrived"] == ["node-1"]
 
 
-def test_a_wait_ends_the_moment_the_last_one_arrives(register: Register) -> None:
-    run = register(one_server_and(2))
-    waits = [lambda number=number: run.coordinator.wait(run.job(number), "start") for number in (1, 2)]
-
-    def last() -> float:
-        time.sleep(0.3)
-        run.coordinator.arrive(run.job(3), "start")
-        return time.monotonic()
-
-    ends: list[float] = []
-
-    def timed(wait: t.Callable[[], t.Any]) -> t.Any:
-        answer = wait()
-        ends.append(time.monotonic())
-        return answer
-
-    *answers, released = in_threads(*(lambda wait=wait: timed(wait) for wait in waits), last)
-    assert [answer.answer for answer in answers] == ["start", "start"]
-    assert all(0.1 < answer.waited < 2 for answer in answers)
-    assert max(ends) - released < 1
+def test_a_wait_ends_the_moment_the_last_one_arrives(server: RedisServer, register: Register) -> None:
+    run = register(one_server_and(2), lease=3600)
+    waits = [
+        Background(functools.partial(run.coordinator.wait, run.job(number), "start", slice_seconds=600))
+        for number in (1, 2)
+    ]
+    wait_until_blocked(server.client(), 2)
+    pass_time(server.client(), run, 7)
+    run.coordinator.arrive(run.job(3), "start")
+    for wait in waits:
+        answer = wait.end(30)
+        assert (answer.answer, answer.changed, answer.missing, answer.reason) == ("start", True, [], None)
 
 
-def test_an_abort_ends_all_waits_and_its_first_reason_is_kept(register: Register) -> None:
+def test_the_end_of_a_run_ends_all_waits_at_once(server: RedisServer, register: Register) -> None:
+    """Also that for a barrier at which not all have arrived."""
+    for end, text in (
+        (
+            lambda run: [run.coordinator.arrive(run.job(number), "finish") for number in (1, 2)],
+            "the run finished before",
+        ),
+        (lambda run: run.coordinator.abort(run.id, {"text": "over"}), "over"),
+    ):
+        run = register(one_server_and(1), lease=3600)
+        waiter = Background(functools.partial(run.coordinator.wait, run.job(1), "never", slice_seconds=600))
+        receiver = Background(functools.partial(run.coordinator.receive, run.id, "port", slice_seconds=600))
+        wait_until_blocked(server.client(), 2)
+        end(run)
+        answer = waiter.end(30)
+        assert answer.answer == "abort" and answer.reason["text"].startswith(text)
+        got = receiver.end(30)
+        assert (got.verdict, got.messages, got.position) == (run.coordinator.info(run.id)["result"], [], "0")
+
+
+def test_an_abort_ends_all_waits_and_its_first_reason_is_kept(server: RedisServer, register: Register) -> None:
     run = register(one_server_and(3))
     for number in (1, 2, 3, 4):
         run.coordinator.arrive(run.job(number), "start")
 
-    def fail() -> None:
-        time.sleep(0.2)
-        run.coordinator.report(run.job(3), "failed", {"script": "netperf", "exit_code": 2})
-        run.coordinator.report(run.job(4), "failed", {"script": "other", "exit_code": 1})
-
-    waits = [lambda number=number: run.coordinator.wait(run.job(number), "ready") for number in (1, 2)]
-    *answers, _none = in_threads(*waits, fail)
+    waits = [
+        Background(functools.partial(run.coordinator.wait, run.job(number), "ready", slice_seconds=60))
+        for number in (1, 2)
+    ]
+    wait_until_blocked(server.client(), 2)
+    assert run.coordinator.report(run.job(3), "failed", {"script": "netperf", "exit_code": 2}).changed
+    assert run.coordinator.report(run.job(4), "failed", {"script": "other", "exit_code": 1}).changed
+    answers = [wait.end(30) for wait in waits]
     reason = {
         "node": "node-3",
         "script": "netperf",
@@ -244,114 +256,7 @@ def test_slices_are_counted_and_the_last_one_names_the_missing(register: Registe
 def test_any_number_of_slices(register: Register) -> None:
     run = register(one_server_and(1))
     answers = [run.coordinator.wait(run.job(1), "start", slice_seconds=0, retries=0) for _ in range(105)]
-    assert {answer.answer for answer in answers} == {"retry"}
-
-
-def test_a_timeout_is_never_a_pass(register: Register) -> None:
-    run = register(one_server_and(30))
-    for number in range(1, 5):
-        run.coordinator.arrive(run.job(number), "start", timeout=0.2)
-    time.sleep(0.3)
-    late = [run.coordinator.arrive(run.job(number), "start") for number in range(5, 32)]
-    assert {arrival.verdict for arrival in late} == {"abort"}
-    text = run.coordinator.info(run.id)["reason"]["text"]
-    assert re.match(r"barrier start timed out after \d+ s: node-10 \(client\), node-11 \(client\)", text)
-    assert text.endswith("and 7 more did not arrive")
-
-
-def test_a_timeout_ends_a_wait_on_time(register: Register) -> None:
-    run = register(one_server_and(1))
-    begin = time.monotonic()
-    answer = run.coordinator.wait(run.job(1), "start", timeout=1)
-    assert answer.answer == "abort"
-    assert 0.9 < time.monotonic() - begin < 3
-    assert names(answer.missing) == ["node-2"]
-
-
-def test_a_timeout_ends_with_its_barrier(register: Register) -> None:
-    run = register(one_server_and(1))
-    run.coordinator.arrive(run.job(1), "start", timeout=1)
-    assert run.coordinator.arrive(run.job(2), "start", timeout=1).verdict == "start"
-    time.sleep(1.2)
-    assert run.coordinator.sweep(run.id) is None
-
-
-def test_a_run_that_lasts_too_long_is_aborted(register: Register) -> None:
-    run = register(one_server_and(1), run_timeout=0.2)
-    time.sleep(0.3)
-    assert run.coordinator.sweep(run.id) is None, "its time begins with its first node"
-    run.coordinator.write_state(run.job(1), ip="172.18.0.2")
-    time.sleep(0.3)
-    reason = run.coordinator.sweep(run.id)
-    assert reason is not None
-    assert reason["text"] == "the run did not end within 0.2 s"
-
-
-def test_a_node_that_is_not_heard_from_is_lost(register: Register) -> None:
-    run = register(one_server_and(1))
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 30)
-    run.coordinator.renew(run.id, ["node-2"], 0.1)
-    time.sleep(0.2)
-    answer = run.coordinator.wait(run.job(1), "start")
-    assert answer.answer == "abort"
-    assert answer.reason is not None
-    assert (answer.reason["kind"], answer.reason["node"]) == ("lost", "node-2")
-    assert answer.reason["text"].startswith("node node-2 not heard from for ")
-
-
-def test_a_node_whose_part_is_over_cannot_be_lost(register: Register) -> None:
-    run = register(one_server_and(1))
-    run.coordinator.renew(run.id, ["node-2"], 0.05)
-    run.coordinator.release_lease(run.id, "node-2")
-    time.sleep(0.1)
-    assert run.coordinator.sweep(run.id) is None
-
-
-def test_a_waiter_holds_a_lease_and_renews_it(register: Register) -> None:
-    run = register(one_server_and(1), lease=1.2)
-    for _ in range(5):
-        assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.4).answer == "retry"
-        assert run.coordinator.sweep(run.id) is None
-    in_pieces = threading.Thread(
-        target=lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=30, retries=0), daemon=True
-    )
-    in_pieces.start()
-    for _ in range(20):
-        time.sleep(0.1)
-        assert run.coordinator.sweep(run.id) is None
-    run.coordinator.arrive(run.job(2), "start")
-    in_pieces.join(5)
-    for _ in range(15):
-        time.sleep(0.1)
-        assert run.coordinator.sweep(run.id) is None, "who has passed the barrier waits no more"
-
-
-def test_a_waiter_that_does_not_come_back_is_lost(register: Register) -> None:
-    run = register(one_server_and(1), lease=1)
-    begin = time.monotonic()
-    assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.05, pause=1).answer == "retry"
-    reason = sweep_until_lost(run)
-    assert time.monotonic() - begin > 1.9, "the pause counts"
-    assert reason["text"].startswith("node node-1 not heard from for ")
-
-
-def test_a_silence_of_everybody_is_the_servers(register: Register) -> None:
-    run = register(one_server_and(1), lease=1)
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 1)
-    time.sleep(2)
-    assert run.coordinator.sweep(run.id) is None
-    run.coordinator.renew(run.id, ["node-1"], 30)
-    assert sweep_until_lost(run)["node"] == "node-2"
-
-
-def sweep_until_lost(run: Run) -> dict[str, t.Any]:
-    deadline = time.monotonic() + 15
-    while True:
-        reason = run.coordinator.sweep(run.id)
-        if reason is not None:
-            return reason
-        assert time.monotonic() < deadline, "nobody was found to be lost"
-        time.sleep(0.1)
+    assert [(answer.answer, answer.retries) for answer in answers] == [("retry", number) for number in range(1, 106)]
 
 
 def test_named_barriers(register: Register) -> None:
@@ -388,35 +293,32 @@ def test_barriers_and_keys_of_two_runs_never_meet(register: Register) -> None:
     assert two.coordinator.arrive(two.job(1), "mine").verdict == "mine"
 
 
-def test_messages_have_a_history(register: Register) -> None:
+def test_messages_have_a_history(server: RedisServer, register: Register) -> None:
     run = register(one_server_and(1))
-
-    def send_late() -> None:
-        time.sleep(0.2)
-        run.coordinator.send(run.id, "node-2", "port", "5202")
 
     first = run.coordinator.send(run.id, "node-1", "port", "5201")
     got = run.coordinator.receive(run.id, "port")
     assert [(message["node"], message["value"]) for message in got.messages] == [("node-1", "5201")]
     assert got.position == first
-    late, _none = in_threads(lambda: run.coordinator.receive(run.id, "port", position=got.position), send_late)
+    receiver = Background(lambda: run.coordinator.receive(run.id, "port", position=got.position, slice_seconds=60))
+    wait_until_blocked(server.client())
+    second = run.coordinator.send(run.id, "node-2", "port", "5202")
+    late = receiver.end(30)
+    assert (late.position, late.verdict) == (second, None)
     assert [(message["node"], message["value"]) for message in late.messages] == [("node-2", "5202")]
     everything = run.coordinator.receive(run.id, "port")
     assert [message["value"] for message in everything.messages] == ["5201", "5202"]
     assert run.coordinator.receive(run.id, "other", slice_seconds=0.05).messages == []
 
 
-def test_who_waits_for_a_message_is_told_of_the_abort(register: Register) -> None:
+def test_who_asks_for_a_message_after_the_end_is_told_at_once(register: Register) -> None:
     run = register(one_server_and(1))
-
-    def abort_late() -> None:
-        time.sleep(0.2)
-        run.coordinator.abort(run.id, {"text": "over"})
-
-    got, _none = in_threads(lambda: run.coordinator.receive(run.id, "port"), abort_late)
-    assert got.verdict == "abort"
-    assert got.reason["text"] == "over"
-    assert run.coordinator.receive(run.id, "port").verdict == "abort"
+    run.coordinator.send(run.id, "node-1", "port", "1")
+    run.coordinator.abort(run.id, {"text": "over"})
+    got = run.coordinator.receive(run.id, "other", slice_seconds=600)
+    assert got.reason is not None
+    assert (got.verdict, got.reason["text"], got.messages) == ("abort", "over", [])
+    assert [message["value"] for message in run.coordinator.receive(run.id, "port").messages] == ["1"]
 
 
 def test_watching_the_verdicts(register: Register) -> None:
@@ -509,47 +411,6 @@ def test_looking_changes_nothing(server: RedisServer, register: Register) -> Non
     assert before == after
 
 
-def test_a_run_expires_after_its_end(server: RedisServer, register: Register) -> None:
-    run = register(one_server_and(2), retention=1)
-    run.coordinator.renew(run.id, ["node-1"], 30)
-    for number in (1, 2, 3):
-        run.coordinator.arrive(run.job(number), "named")
-        run.coordinator.arrive(run.job(number), "finish")
-    run.coordinator.send(run.id, "node-1", "port", "1")
-    run.coordinator.receiving(run.id, "node-1:port:0")
-    run.coordinator.close_run(run.id)
-    redis = server.client()
-    ends = {key: redis.pttl(key) for key in redis.keys(f"sched/cluster/{run.id}*") if "/sent/" not in key}
-    assert len(ends) > 8
-    assert all(0 < end <= 1000 for end in ends.values()), ends
-    time.sleep(1.1)
-    assert [key for key in redis.keys(f"sched/cluster/{run.id}*") if "/sent/" not in key] == []
-    register(one_server_and(1))
-    assert redis.hget("sched/cluster_state", run.job(1)) is None
-    assert redis.hget("sched/id2cluster", run.job(3)) is None
-    assert run.id not in [brief["cluster_id"] for brief in run.coordinator.runs()]
-
-
-def test_a_run_that_goes_on_does_not_expire(server: RedisServer, register: Register) -> None:
-    run = register(one_server_and(1), retention=0.5)
-    for _ in range(10):
-        assert run.coordinator.wait(run.job(1), "start", slice_seconds=0.1).answer == "retry"
-    redis = server.client()
-    for key in redis.keys(f"sched/cluster/{run.id}*"):
-        assert 0 < redis.pttl(key) <= 500, key
-
-
-def test_nothing_stays_when_nobody_comes_back(start_server: t.Callable[..., RedisServer]) -> None:
-    server = start_server()
-    coordinator = Coordinator.connect(RedisSettings(url=server.url))
-    coordinator.register(make_plan(one_server_and(3)), retention=0.5)
-    plan = make_plan(one_server_and(3))
-    coordinator.register(plan, retention=1)
-    coordinator.arrive(f"{plan['runs'][0]['cluster_id']}.1", "start")
-    time.sleep(1.2)
-    assert server.client().keys("*") == []
-
-
 def test_closing_and_removing_leave_nobody_waiting(server: RedisServer, register: Register) -> None:
     for end, text in (
         (lambda run: run.coordinator.close_run(run.id), "the run was closed before it had finished"),
@@ -558,19 +419,12 @@ def test_closing_and_removing_leave_nobody_waiting(server: RedisServer, register
         run = register(one_server_and(1))
         position = run.coordinator.arrive(run.job(1), "start").position
 
-        def end_late(run: Run = run, end: t.Callable[[Run], t.Any] = end) -> None:
-            time.sleep(0.2)
-            end(run)
-
-        def wait(run: Run = run, position: str = position) -> t.Any:
-            try:
-                return run.coordinator.wait(run.job(1), "start", position=position)
-            except CoordinationError as error:
-                return error
-
-        begin = time.monotonic()
-        answer, _none = in_threads(wait, end_late)
-        assert time.monotonic() - begin < 3
+        waiter = Background(
+            functools.partial(run.coordinator.wait, run.job(1), "start", position=position, slice_seconds=60)
+        )
+        wait_until_blocked(server.client())
+        end(run)
+        answer = waiter.end(30)
         if text:
             assert (answer.answer, answer.reason["text"]) == ("abort", text)
         else:
@@ -585,7 +439,6 @@ def test_all_runs_in_brief(server: RedisServer, register: Register) -> None:
     one, two = register(one_server_and(1)), register(one_server_and(0))
     two.coordinator.arrive(two.job(1), "finish")
     listed = {brief["cluster_id"]: brief for brief in one.coordinator.runs()}
-    assert list(listed) == sorted(listed)
     assert (listed[one.id]["phase"], listed[one.id]["result"]) == ("registered", None)
     assert (listed[two.id]["phase"], listed[two.id]["result"]) == ("finish", "finish")
 

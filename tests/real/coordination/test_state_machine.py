@@ -16,8 +16,6 @@ import time
 import typing as t
 
 import pytest
-import redis
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client, Result
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Answer
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
@@ -33,6 +31,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from coordination.losing_client import LosingClient
 from coordination.plans import make_plan
 from coordination.redis_server import RedisServer
 
@@ -42,22 +41,6 @@ CORE = ("start", "ready", "finish")
 RANK = ("registered", "write_state", "start", "started", "ready", "finish", "abort")
 MOMENT = 0.002
 LOST = st.sampled_from([False, False, False, False, True])
-
-
-class LosingClient(Client):
-    """A client whose next answer is lost on the way, after the server has done what it was asked."""
-
-    lose_next = False
-
-    def call(self, operation: t.Callable[[redis.Redis], Result]) -> Result:
-        def losing(connection: redis.Redis) -> Result:
-            result = operation(connection)
-            if self.lose_next:
-                self.lose_next = False
-                raise redis.exceptions.ConnectionError("the answer was lost")
-            return result
-
-        return super().call(losing)
 
 
 class Barrier:

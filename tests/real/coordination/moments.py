@@ -1,0 +1,47 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Time that passes at once, and waiting for a condition: tests of limits need not sleep, and a slow machine changes nothing."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import redis
+
+from coordination.conftest import Run
+
+
+def pass_time(server: redis.Redis, run: Run, seconds: float, *, silent: bool = False) -> None:
+    """Move all moments that Redis holds of a run back, as if so many seconds had passed.
+
+    :param silent: whether nobody has been heard from in the meantime.
+    """
+    base, ms = f"sched/cluster/{run.id}", -int(seconds * 1000)
+    for name in ("leases", "deadlines", "barriers"):
+        for member, moment in t.cast(list, server.zrange(f"{base}/{name}", 0, -1, withscores=True)):
+            if moment:
+                server.zincrby(f"{base}/{name}", ms, member)
+    hashes = {f"{base}/barrier/{name}": None for name in t.cast(list, server.zrange(f"{base}/barriers", 0, -1))}
+    for key in (*hashes, f"{base}/receiving"):
+        for field in t.cast(list, server.hkeys(key)):
+            if key not in hashes or field == "released" or field.startswith("at:"):
+                server.hincrby(key, field, ms)
+    for field in ("registered", "started", *(["heard"] if silent else [])):
+        if server.hexists(base, field):
+            server.hincrby(base, field, ms)
+
+
+def wait_until(condition: t.Callable[[], t.Any], seconds: float = 30.0) -> None:
+    """A generous bound: it is reached only when something is wrong."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def wait_until_blocked(server: redis.Redis, clients: int = 1) -> None:
+    """Until so many clients wait for an entry of a stream."""
+    wait_until(lambda: t.cast(dict, server.info("clients"))["blocked_clients"] >= clients)
