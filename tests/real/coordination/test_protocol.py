@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import functools
 import json
 import re
@@ -15,12 +16,15 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import coordinator as coordinator_module
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Arrival, Report
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 from coordination.background import Background
 from coordination.conftest import Run
+from coordination.losing_client import LosingClient
 from coordination.moments import pass_time, wait_until_blocked
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer
@@ -281,6 +285,350 @@ def test_named_barriers(register: Register) -> None:
     for name in ("abort", "retry", "a/b", "", "x y", "-x"):
         with pytest.raises(InputError, match="is no name for a barrier"):
             coordinator.arrive(run.job(1), name)
+
+
+def test_what_an_arrival_is_answered(register: Register) -> None:
+    run = register(one_server_and(1), lease=12.5)
+
+    def arrive(number: int, barrier: str = "meet") -> Arrival:
+        arrival = run.coordinator.arrive(run.job(number), barrier)
+        assert arrival.lease == 12.5 and arrival.retries == 0
+        return dataclasses.replace(arrival, lease=0.0, waited=0.0)
+
+    first = arrive(1)
+    assert first == Arrival(None, None, "0-0", 1, True)
+    assert arrive(1) == Arrival(None, None, "0-0", 1, False)
+    released = arrive(2)
+    assert released == Arrival("meet", None, released.position, 0, True)
+    assert arrive(1) == arrive(2) == Arrival("meet", None, released.position, 0, False)
+    assert run.coordinator.watch(run.id, "0", 1)[0] == released.position
+    started = (arrive(1, "start"), arrive(2, "start"))[1]
+    assert started.position > released.position
+    assert run.coordinator.abort(run.id, {"text": "over"})
+    reason = run.coordinator.info(run.id)["reason"]
+    end = run.coordinator.watch(run.id, "0", 1)[0]
+    assert arrive(1, "ready") == Arrival("abort", reason, end, 2, False)
+    assert arrive(1, "another") == Arrival("abort", reason, end, 0, False)
+    assert "another" not in run.coordinator.info(run.id)["barriers"]
+    assert arrive(2, "start") == Arrival("start", None, end, 0, False)
+
+
+def test_what_a_dry_arrival_is_answered(register: Register) -> None:
+    run = register(one_server_and(2), lease=12.5)
+
+    def dry(number: int, barrier: str, **asked: t.Any) -> tuple[str | None, bool, int]:
+        before = run.coordinator.info(run.id), run.coordinator.events(run.id)
+        arrival = run.coordinator.arrive(run.job(number), barrier, dry=True, timeout=60, **asked)
+        after = run.coordinator.info(run.id), run.coordinator.events(run.id)
+        before[0].pop("now"), after[0].pop("now")
+        assert before == after
+        return arrival.verdict, arrival.changed, arrival.missing
+
+    assert dry(1, "start") == (None, True, 3)
+    assert dry(1, "new") == (None, True, 0)
+    run.coordinator.arrive(run.job(1), "start")
+    assert dry(1, "start") == (None, False, 2)
+    assert dry(2, "start") == (None, True, 2)
+    run.coordinator.arrive(run.job(1), "own", nodes=["node-1"])
+    assert dry(1, "own") == ("own", False, 0)
+    for barrier in ("own", "pair"):
+        run.coordinator.arrive(run.job(1), "pair", nodes=["node-1", "node-2"])
+        with pytest.raises(CoordinationError, match=f"does not take part in barrier {barrier}"):
+            dry(3, barrier)
+    with pytest.raises(CoordinationError, match="no node of this run has the name or role 'nobody'"):
+        dry(1, "roles", roles=["nobody"])
+    run.coordinator.abort(run.id)
+    assert dry(2, "start") == ("abort", False, 2)
+    assert run.coordinator.info(run.id)["nodes"]["node-2"]["state"] == "registered"
+
+
+@pytest.mark.parametrize(
+    ("asked", "participants", "expected"),
+    [
+        ({}, "all", [1, 2, 3, 4]),
+        ({"nodes": ["node-4", "node-1", "node-4"]}, '["nodes","node-1","node-4"]', [1, 4]),
+        ({"roles": ["client"]}, '["roles","client"]', [2, 3]),
+        ({"roles": ["monitor", "client"]}, '["roles","client","monitor"]', [2, 3, 4]),
+        ({"roles": ["server"]}, '["roles","server"]', [1]),
+        ({"nodes": [], "roles": []}, "all", [1, 2, 3, 4]),
+    ],
+)
+def test_who_takes_part_in_a_barrier(
+    register: Register, asked: dict[str, t.Any], participants: str, expected: list[int]
+) -> None:
+    run = register([["server"], ["client"], ["client", "monitor"], ["monitor"]])
+    first, *others = expected
+    run.coordinator.arrive(run.job(first), "meet", **asked)
+    barrier = run.coordinator.info(run.id)["barriers"]["meet"]
+    assert barrier["participants"] == participants
+    assert barrier["arrived"] == [f"node-{first}"]
+    assert names(barrier["missing"]) == [f"node-{number}" for number in others]
+    for number in others:
+        assert run.coordinator.info(run.id)["barriers"]["meet"]["released"] is None
+        last = run.coordinator.arrive(run.job(number), "meet")
+    if others:
+        assert last.verdict == "meet"
+    barrier = run.coordinator.info(run.id)["barriers"]["meet"]
+    assert barrier["since"] <= barrier["released"] <= run.coordinator.now()
+    assert barrier["arrived"] == [f"node-{number}" for number in expected] and barrier["missing"] == []
+    # Nothing but the events and the verdict says so: the phase and the states are those of the three that all runs have.
+    info = run.coordinator.info(run.id)
+    assert info["phase"] == "registered" and {node["state"] for node in info["nodes"].values()} == {"registered"}
+    happened = [(event["node"], event["what"], event["data"]) for event in run.coordinator.events(run.id)]
+    arrivals = [(f"node-{number}", "arrive", "meet") for number in expected]
+    assert happened == [(None, "registered", None), *arrivals, (None, "release", "meet")]
+
+
+def test_a_barrier_keeps_its_participants(register: Register) -> None:
+    run = register(one_server_and(2))
+    run.coordinator.arrive(run.job(1), "meet")
+    assert run.coordinator.arrive(run.job(2), "meet").missing == 1
+    with pytest.raises(CoordinationError) as error:
+        run.coordinator.arrive(run.job(3), "meet", nodes=["node-3"])
+    assert str(error.value) == "barrier meet was opened for all nodes; every arrival has to name the same"
+    run.coordinator.arrive(run.job(1), "by-role", roles=["server", "client"])
+    with pytest.raises(CoordinationError) as error:
+        run.coordinator.arrive(run.job(2), "by-role", roles=["client"])
+    assert str(error.value) == "barrier by-role was opened for roles client, server; every arrival has to name the same"
+    with pytest.raises(InputError, match="barrier both: give nodes or roles, not both"):
+        run.coordinator.arrive(run.job(1), "both", nodes=["node-1"], roles=["server"])
+    assert "both" not in run.coordinator.info(run.id)["barriers"]
+
+
+def test_a_barrier_of_thousands_of_nodes(register: Register) -> None:
+    """More than Lua passes to one command."""
+    run = register(one_server_and(8500))
+    wanted = [f"node-{number}" for number in range(2, 8502)]
+    assert run.coordinator.arrive(run.job(2), "meet", nodes=wanted).missing == 8499
+    assert names(run.coordinator.missing(run.id, "meet")) == wanted[1:]
+    run.coordinator.remove(run.id)
+
+
+def test_a_run_that_has_finished_opens_no_barrier(register: Register) -> None:
+    run = register(one_server_and(0))
+    run.coordinator.arrive(run.job(1), "mine")
+    run.coordinator.arrive(run.job(1), "finish")
+    assert run.coordinator.arrive(run.job(1), "mine").verdict == "mine"
+    assert run.coordinator.arrive(run.job(1), "finish").verdict == "finish"
+    late = run.coordinator.arrive(run.job(1), "late")
+    assert (late.verdict, late.changed) == ("abort", False)
+    assert late.reason is not None
+    assert late.reason["text"] == "the run finished before all had arrived at barrier late"
+    info = run.coordinator.info(run.id)
+    assert "late" not in info["barriers"] and info["nodes"]["node-1"]["state"] == "finish"
+    assert run.coordinator.sweep(run.id) is None
+
+
+def test_what_a_report_is_answered(register: Register) -> None:
+    run = register(one_server_and(2))
+    coordinator = run.coordinator
+
+    def report(number: int, state: str, dry: bool = False) -> tuple[bool, str | None]:
+        told = coordinator.report(run.job(number), state, {"script": "netperf", "exit_code": 2}, dry=dry)
+        assert told.reason == coordinator.info(run.id)["reason"]
+        return told.changed, told.verdict
+
+    def state(number: int) -> str:
+        return str(coordinator.info(run.id)["nodes"][f"node-{number}"]["state"])
+
+    for dry in (True, False):
+        assert report(1, "started", dry) == (True, None)
+    for dry in (True, False):
+        assert report(1, "started", dry) == (False, None)
+    assert report(1, "finished") == (True, None) and state(1) == "finish"
+    assert report(1, "started") == (False, None) and state(1) == "finish"
+    assert report(2, "failed", dry=True) == (True, None) and coordinator.info(run.id)["result"] is None
+    assert report(2, "failed") == (True, "abort") and state(2) == "abort"
+    reason = coordinator.info(run.id)["reason"]
+    assert (reason["node"], reason["script"], reason["exit_code"], reason["kind"]) == ("node-2", "netperf", 2, "failed")
+    assert report(2, "failed", dry=True) == report(2, "failed") == (False, "abort")
+    # What comes later is an abort too, whatever it says; the reason stays.
+    assert report(3, "started", dry=True) == (True, "abort") and state(3) == "registered"
+    assert report(3, "started") == (True, "abort") and state(3) == "abort"
+    assert report(3, "finished") == (False, "abort")
+    assert report(1, "abort") == (True, "abort") and state(1) == "abort"
+    happened = [(event["node"], event["what"], event["data"]) for event in coordinator.events(run.id)]
+    own = {"text": "script netperf failed with exit code 2 on node node-1", "kind": "abort", "node": "node-1"}
+    assert happened == [
+        (None, "registered", None),
+        ("node-1", "started", None),
+        ("node-1", "finish", None),
+        ("node-2", "abort", reason),
+        ("node-3", "abort", None),
+        ("node-1", "abort", {"script": "netperf", "exit_code": 2, **own}),
+    ]
+    with pytest.raises(InputError, match="'finish' is no state to report; right would be one of started, finished"):
+        coordinator.report(run.job(1), "finish")
+
+
+def test_a_report_after_the_end_changes_nothing(register: Register) -> None:
+    run = register(one_server_and(0))
+    run.coordinator.arrive(run.job(1), "finish")
+    before = run.coordinator.info(run.id), run.coordinator.events(run.id)
+    for state in ("started", "finished", "failed", "abort"):
+        for dry in (True, False):
+            assert run.coordinator.report(run.job(1), state, dry=dry) == Report(False, "finish", None)
+    after = run.coordinator.info(run.id), run.coordinator.events(run.id)
+    before[0].pop("now"), after[0].pop("now")
+    assert before == after
+
+
+@pytest.mark.parametrize(("reason", "node"), [({}, None), ({"node": "node-2"}, "node-2"), ({"node": "node-9"}, None)])
+def test_an_abort_from_outside(register: Register, reason: dict[str, t.Any], node: str | None) -> None:
+    run = register(one_server_and(1))
+    before = run.coordinator.now()
+    assert run.coordinator.abort(run.id, {"text": "over", **reason}, dry=True)
+    assert run.coordinator.info(run.id)["result"] is None
+    assert run.coordinator.abort(run.id, {"text": "over", **reason})
+    assert not run.coordinator.abort(run.id, {"text": "again"}, dry=True)
+    assert not run.coordinator.abort(run.id, {"text": "again"})
+    info = run.coordinator.info(run.id)
+    assert info["reason"] == {
+        "script": None,
+        "exit_code": None,
+        "text": "over",
+        "kind": "abort",
+        "node": None,
+        **reason,
+    }
+    assert (info["phase"], info["result"]) == ("abort", "abort")
+    assert before - 0.001 <= info["started"] == info["finished"] <= info["now"]
+    assert [(event["node"], event["what"], event["data"]) for event in run.coordinator.events(run.id)] == [
+        (None, "registered", None),
+        (node, "abort", info["reason"]),
+    ]
+    states = {name: entry["state"] for name, entry in info["nodes"].items()}
+    assert states == {"node-1": "registered", "node-2": "registered"} | ({node: "abort"} if node else {})
+    verdicts = run.coordinator.watch(run.id, "0", 1)[1]
+    assert verdicts == [{"barrier": None, "verdict": "abort", "reason": info["reason"]}]
+    assert run.coordinator.sweep(run.id) == info["reason"]
+
+
+def test_writing_a_state_again(register: Register) -> None:
+    run = register(one_server_and(0))
+
+    def write(dry: bool = False, **what: t.Any) -> bool:
+        return run.coordinator.write_state(run.job(1), **{"ip": "172.18.0.2", **what}, dry=dry)
+
+    def node() -> dict[str, t.Any]:
+        return t.cast(dict, run.coordinator.info(run.id)["nodes"]["node-1"])
+
+    old = node()
+    assert write(dry=True) and node() == old
+    assert write() and not write() and not write(dry=True)
+    written = node()
+    assert written["times"].keys() == {"write_state"}
+    assert {**written, "times": {}} == {**old, "ip": "172.18.0.2", "state": "write_state"}
+    run.coordinator.report(run.job(1), "started")
+    new = {"roles": ["client"], "direct_macs": [], "direct_ips": ["10.0.0.9"], "ip": None}
+    for what, value in new.items():
+        assert write(dry=True, **{**dict(list(new.items())[: list(new).index(what)]), what: value})
+    assert write(**new) and not write(**new)
+    assert {key: node()[key] for key in (*new, "state")} == {**new, "state": "started"}
+    assert node()["times"]["write_state"] == written["times"]["write_state"]
+    events = [event for event in run.coordinator.events(run.id) if event["what"] == "write_state"]
+    assert [event["node"] for event in events] == ["node-1", "node-1"]
+    same = {"cluster_id": run.id, "node": "node-1"}
+    kept = {key: old[key] for key in ("roles", "direct_macs", "direct_ips")}
+    assert [event["data"] for event in events] == [{**same, **kept, "ip": "172.18.0.2"}, {**same, **new}]
+
+
+def test_the_first_that_a_node_says_begins_the_run(register: Register) -> None:
+    steps: list[t.Callable[[Run], t.Any]] = [
+        lambda run: run.coordinator.write_state(run.job(1), ip="172.18.0.2"),
+        lambda run: run.coordinator.report(run.job(1), "started"),
+        lambda run: run.coordinator.arrive(run.job(1), "start"),
+    ]
+    for step in steps:
+        run = register(one_server_and(1))
+        run.coordinator.renew(run.id, ["node-1"], 60)
+        run.coordinator.sweep(run.id)
+        assert run.coordinator.info(run.id)["started"] is None
+        before = run.coordinator.now()
+        step(run)
+        assert before - 0.001 <= run.coordinator.info(run.id)["started"] <= run.coordinator.now()
+
+
+def test_a_repeated_message_or_event_comes_once(server: RedisServer, register: Register) -> None:
+    """The client repeats what had no answer."""
+    run = register(one_server_and(1))
+    client = LosingClient(RedisSettings(url=server.url))
+    coordinator = Coordinator(client)
+    client.lose_next = True
+    position = coordinator.send(run.id, "node-1", "port", "5201")
+    assert not client.lose_next
+    got = coordinator.receive(run.id, "port")
+    assert [message["position"] for message in got.messages] == [position] == [got.position]
+    assert got.messages[0]["time"] == pytest.approx(coordinator.now(), abs=60)
+    client.lose_next = True
+    coordinator.event(run.id, "node-2", "script", {"id": "test-job"})
+    coordinator.event(run.id, None, "text", "words")
+    happened = [(event["node"], event["what"], event["data"]) for event in coordinator.events(run.id)]
+    assert happened == [
+        (None, "registered", None),
+        ("node-1", "send", "port"),
+        ("node-2", "script", {"id": "test-job"}),
+        (None, "text", "words"),
+    ]
+    assert coordinator.receive(run.id, "port", position=position, slice_seconds=0).messages == []
+    assert coordinator.send(run.id, "node-1", "port", "5201") != position
+    coordinator.close()
+
+
+def test_only_nodes_of_the_run_speak(register: Register) -> None:
+    run = register(one_server_and(1))
+    for call in (
+        lambda: run.coordinator.send(run.id, "node-3", "port", "1"),
+        lambda: run.coordinator.renew(run.id, ["node-1", "node-3"], 60),
+    ):
+        with pytest.raises(CoordinationError) as error:
+            call()
+        assert str(error.value) == f"run {run.id}: no node of this run has the name or role 'node-3'"
+    assert run.coordinator.info(run.id)["nodes"]["node-1"]["lease"] is None
+    for operation in (run.coordinator.receive, lambda one, key: run.coordinator.send(one, "node-1", key, "1")):
+        with pytest.raises(InputError, match="'a/b' is no name for a message key"):
+            operation(run.id, "a/b")
+
+
+def test_the_messages_are_capped(server: RedisServer, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = register(one_server_and(0))
+    monkeypatch.setattr(coordinator_module, "MESSAGES_KEPT", 10)
+    for number in range(300):
+        run.coordinator.send(run.id, "node-1", "port", str(number))
+    assert 10 <= server.client().xlen(f"sched/cluster/{run.id}/messages/port") < 200
+    assert run.coordinator.receive(run.id, "port").messages[-1]["value"] == "299"
+
+
+def test_following_several_runs(register: Register) -> None:
+    one, two = register(one_server_and(0)), register(one_server_and(0))
+    positions = {one.id: "0", two.id: "0"}
+    assert [run for run, _event in one.coordinator.follow(positions, 0)] == [one.id, two.id]
+    assert one.coordinator.follow(positions, 0) == []
+    two.coordinator.event(two.id, None, "late", ["of two"])
+    one.coordinator.event(one.id, "node-1", "later", "of one")
+    followed = one.coordinator.follow(positions, 60)
+    assert [(run, event["node"], event["what"], event["data"]) for run, event in followed] == [
+        (two.id, None, "late", ["of two"]),
+        (one.id, "node-1", "later", "of one"),
+    ]
+    assert positions[one.id] != "0" and one.coordinator.follow(positions, 0) == []
+
+
+def test_a_closed_run_was_aborted_only_if_it_went_on(register: Register) -> None:
+    finished, open_run = register(one_server_and(0)), register(one_server_and(0))
+    finished.coordinator.arrive(finished.job(1), "finish")
+    for run, result in ((finished, "finish"), (open_run, "abort")):
+        assert run.coordinator.close_run(run.id) and not run.coordinator.close_run(run.id)
+        info = run.coordinator.info(run.id)
+        assert info["result"] == result and info["closed"] is not None
+        assert [event["what"] for event in run.coordinator.events(run.id)].count("closed") == 1
+    assert open_run.coordinator.sweep(open_run.id) == {
+        "node": None,
+        "script": None,
+        "exit_code": None,
+        "text": "the run was closed before it had finished",
+        "kind": "abort",
+    }
 
 
 def test_barriers_and_keys_of_two_runs_never_meet(register: Register) -> None:
