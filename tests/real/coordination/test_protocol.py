@@ -263,6 +263,12 @@ def test_any_number_of_slices(register: Register) -> None:
     assert [(answer.answer, answer.retries) for answer in answers] == [("retry", number) for number in range(1, 106)]
 
 
+def test_a_hundred_slices_if_nothing_else_is_said(register: Register) -> None:
+    run = register(one_server_and(1))
+    answers = [run.coordinator.wait(run.job(1), "start", slice_seconds=0).answer for _ in range(101)]
+    assert answers == ["retry"] * 100 + ["abort"]
+
+
 def test_named_barriers(register: Register) -> None:
     run = register([["server"], ["client"], ["client", "monitor"], ["monitor"]])
     coordinator = run.coordinator
@@ -738,6 +744,9 @@ def test_unknown_ids_are_named(server: RedisServer, coordinator: Coordinator) ->
         lambda: coordinator.send("20260131T120000-zzzz.1", "node-1", "port", "1"),
         lambda: coordinator.receive("20260131T120000-zzzz.1", "port", slice_seconds=0),
         lambda: coordinator.close_run("20260131T120000-zzzz.1"),
+        lambda: coordinator.receiving("20260131T120000-zzzz.1", "port"),
+        lambda: coordinator.event("20260131T120000-zzzz.1", None, "script"),
+        lambda: coordinator.roles_ip("20260131T120000-zzzz.1"),
     ]
     for call in of_runs:
         with pytest.raises(CoordinationError, match=r"^run 20260131T120000-zzzz.1 is not known to Redis"):

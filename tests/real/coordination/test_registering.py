@@ -113,6 +113,71 @@ def test_what_is_known_of_a_new_run(coordinator: Coordinator) -> None:
     assert brief == {key: value for key, value in info.items() if key not in ("nodes", "barriers", "now")}
 
 
+def test_the_fields_of_a_run(world: World) -> None:
+    plan = make_plan(one_server_and(300))
+    cluster_id = ids(plan)[0]
+    settings: list[tuple[dict[str, t.Any], dict[str, str]]] = [
+        ({}, {"lease": "30", "retention": str(WEEK), "run_timeout": ""}),
+        (
+            {"lease": 12.5, "retention": 3600, "run_timeout": 60},
+            {"lease": "12.5", "retention": "3600", "run_timeout": "60"},
+        ),
+    ]
+    for given, expected in settings:
+        world.coordinator.register(plan, **given)
+        fields = t.cast(dict, world.redis.hgetall(f"{world.prefix}cluster/{cluster_id}"))
+        assert int(fields["expires"]) - int(fields["registered"]) == int(expected["retention"]) * 1000
+        assert {key: fields[key] for key in expected} == expected
+        assert fields["nodes"].split(" ") == [f"node-{number}" for number in range(1, 302)]
+        # As many events as a run can need, ten thousand at least.
+        assert (fields["last_job"], fields["events"]) == (f"{cluster_id}.301", "15050")
+        world.coordinator.remove(cluster_id)
+    small = make_plan(one_server_and(0))
+    world.coordinator.register(small)
+    assert world.redis.hget(f"{world.prefix}cluster/{ids(small)[0]}", "events") == "10000"
+
+
+def test_what_a_submission_to_queues_leaves(world: World) -> None:
+    plan = make_plan([["client"]])
+    plan["runs"][0]["nodes"][0]["queue"] = "a"
+    job = plan["runs"][0]["nodes"][0]["job_id"]
+    work = {job: {"node": "node-1"}}
+    key, base = f"submission/{plan['submission_id']}", f"{world.prefix}cluster/{ids(plan)[0]}"
+    assert world.coordinator.submit(plan, work, priority=100, queue_timeout=90, retention=3600, run_timeout=60, lease=7)
+    fields = t.cast(dict, world.redis.hgetall(base))
+    expected = {"mode": "queue", "priority": "100", "queue_timeout": "90", "run_timeout": "60", "lease": "7"}
+    assert {name: fields[name] for name in expected} == expected
+    assert world.redis.hgetall(f"{base}/jobs") == {job: '{"node":"node-1"}'}
+    assert world.coordinator.plan(plan["submission_id"]) == plan
+    assert lasts(world.left()[key], 3600)
+    assert not world.coordinator.submit(
+        plan, work, priority=100, queue_timeout=90, retention=3600, run_timeout=60, lease=7
+    )
+    world.coordinator.remove(ids(plan)[0])
+    other = {**plan, "job": "jobs/other.yaml"}
+    assert world.coordinator.submit(other, work, priority=-100, retention=600)
+    assert world.coordinator.plan(plan["submission_id"]) == other
+    assert lasts(world.left()[key], 600)
+    fields = t.cast(dict, world.redis.hgetall(base))
+    assert (fields["priority"], fields["queue_timeout"], fields["lease"]) == ("-100", "3600", "30")
+    with pytest.raises(CoordinationError, match="submission none was never put into queues at .*, or has expired"):
+        world.coordinator.plan("none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"priority": 101}, "priority 101: right would be -100 to 100"),
+        ({"priority": -101}, "priority -101: right would be -100 to 100"),
+        ({"queue_timeout": 0}, "queue_timeout has to be more than 0 seconds"),
+    ],
+)
+def test_how_a_run_cannot_stand_in_line(world: World, settings: dict[str, t.Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        world.coordinator.submit(make_plan([["client"]]), {}, **settings)
+    assert world.left() == {}
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -282,6 +347,7 @@ def go_through_everything(coordinator: Coordinator, plan: dict[str, t.Any]) -> N
     coordinator.wait(one, "named", slice_seconds=0, timeout=3000)
     coordinator.arrive(one, "own", nodes=["node-1"])
     coordinator.send(cluster_id, "node-1", "port", "1")
+    coordinator.event(cluster_id, "node-1", "script")
     coordinator.receiving(cluster_id, "node-1:other:0")
 
 
@@ -304,7 +370,7 @@ def test_every_key_expires_whatever_happens(world: World) -> None:
     assert set(left) == {*SHARED, base, f"{base}/missing/start", *(f"{base}/{key}" for key in KEYS_OF_A_RUN)}
     assert all(lasts(end, 3600) for end in left.values()), left
     sent = [end for key, end in world.left().items() if "/sent/" in key]
-    assert len(sent) == 1 and lasts(sent[0], 600)
+    assert len(sent) == 2 and all(lasts(end, 600) for end in sent)
 
 
 @pytest.mark.parametrize(
