@@ -18,6 +18,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._job_file import (
     condition_of,
     inline_script_of,
     is_ignored,
+    is_script_text,
     role_of,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._job_values import plain_text
@@ -127,7 +128,8 @@ class Names:
         return []
 
     def expands(self, key: str) -> bool:
-        return key in self.options or bool(self.scripts_of(key)[1])
+        # As with their options: a list at a monitor's key does not change what is tested.
+        return key in self.options or any(script.kind != "monitor" for script in self.scripts_of(key)[1])
 
 
 class Run(t.NamedTuple):
@@ -145,6 +147,8 @@ def expand(
 ) -> list[Run]:
     runs: list[Run] = []
     for block in apply_params(documents, library, params, warn):
+        if len(runs) >= limits.runs:
+            raise _too_many_runs(block.place, limits)
         names = Names(block, library)
         for expanded, values in _products(block, names, params, limits.runs - len(runs), limits):
             runs.append(Run(_with_references(expanded), values, names))
@@ -159,10 +163,7 @@ def _products(
     for entry in lists:
         count *= max(1, len(entry.value))
         if count > room:
-            raise InputError(
-                f"{entry.place}: the parameter lists of the job make more than {limits.runs} runs; "
-                "shorten them, or pick values with params."
-            )
+            raise _too_many_runs(entry.place, limits)
     keys = [entry.key for entry in lists]
     labels = [entry.key if keys.count(entry.key) == 1 else entry.dotted for entry in lists]
     given = {name: value for name, value in params.items() if not any(_is_named(entry, name) for entry in lists)}
@@ -171,6 +172,13 @@ def _products(
         for entry, value in zip(lists, values):
             result = _replaced(result, entry.path, value)
         yield result, {**dict(zip(labels, values)), **given}
+
+
+def _too_many_runs(place: Place, limits: Limits) -> InputError:
+    return InputError(
+        f"{place}: the parameter lists and documents of the job make more than {limits.runs} runs; "
+        "shorten them, or pick values with params."
+    )
 
 
 def _replaced(block: Block, path: Path, value: t.Any) -> Block:
@@ -262,7 +270,7 @@ def _resolved(value: t.Any, job: Block, key: str, place: Place, in_script: bool)
         result = Block(value.place)
         for inner, item in value.items():
             inner_place = value.place_of(inner)
-            result.put(inner, _resolved(item, job, inner, inner_place, inner.startswith("script ")), inner_place)
+            result.put(inner, _resolved(item, job, inner, inner_place, is_script_text(inner)), inner_place)
         return result
     if isinstance(value, list):
         return [_resolved(item, job, key, place, in_script) for item in value]

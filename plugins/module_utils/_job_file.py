@@ -33,6 +33,7 @@ SCRIPT_SETTINGS = frozenset(("ready", "timeout"))
 REFERENCE = re.compile(r"<%=\s*([A-Za-z_][A-Za-z0-9_]*)\s*%>|\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _ROLE_KEY = re.compile(r"if\s+role(?:\s+(.*)|:.*)?", re.DOTALL)
 _INLINE_KEY = re.compile(r"script\s+([a-z]+)/((?:[A-Za-z0-9_][A-Za-z0-9_.+-]*/)*)([A-Za-z0-9_][A-Za-z0-9_.+-]*)")
+_SCRIPT_KEY = re.compile(r"script(?:\s|\Z)")
 _IGNORED_INLINE = re.compile(r"script\s+stats/\S+")
 _CONDITION_KEY = re.compile(r"if\s")
 _SHELL_LOOP = re.compile(r"(for|while|until)\s")
@@ -54,6 +55,11 @@ def condition_of(key: str, value: t.Any) -> str | None:
 class InlineScript(t.NamedTuple):
     kind: str
     name: str
+
+
+def is_script_text(key: str) -> bool:
+    """Whether the value of a key is the text of a script, or would be if the key were written well."""
+    return _SCRIPT_KEY.match(key) is not None
 
 
 def inline_script_of(key: str) -> InlineScript | None:
@@ -149,8 +155,7 @@ def _checked(block: Block, top: bool = False) -> Block:
                 raise error_at(place, key, f"the key is there twice, first in line {first}; keep one of them.")
         else:
             _refuse_unsupported(key, value, place, top)
-        in_script = key.startswith("script ")
-        result.put(key, _checked_value(value, key, place, in_script), place)
+        result.put(key, _checked_value(value, key, place, is_script_text(key)), place)
     return result
 
 
@@ -204,7 +209,7 @@ def _refuse_unsupported(key: str, value: t.Any, place: Place, top: bool) -> None
             key,
             f'"{command.group(1)}" is not supported; write the commands as a "script tests/NAME: |" and run "NAME:".',
         )
-    if key.startswith("script ") or key == "script":
+    if is_script_text(key):
         _refuse_bad_inline(key, value, place)
     if (
         isinstance(value, list)

@@ -235,6 +235,11 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
     "inline stats path": ("script stats/../x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
     "inline folder": ("script bin/x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
     "inline without a name": ("script: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
+    "inline path after a tab": ('"script\\ttests/../x": a\n', 'an inline script is written "script tests/NAME: |"'),
+    "inline list after a tab": (
+        '"script\\ttests/x": [a]\n',
+        'key "script\\ttests/x": expects the text of the script, not a list.',
+    ),
     "inline list": ("script tests/x: [a]\n", 'key "script tests/x": expects the text of the script, not a list.'),
     "open quote": (
         f"{GOOD}  sleep: it's\n",
@@ -263,13 +268,29 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
         'expects a time such as 30 or "5m", not "x".',
     ),
     "timeout": (f"timeout: {{netperf: -1}}\n{GOOD}", 'key "netperf": expects a time such as 30 or "5m", not "-1".'),
+    "timeout of 0": (
+        f"timeout: {{netperf: 0}}\n{GOOD}",
+        'line 1, key "netperf": expects a time such as 30 or "5m", not "0".',
+    ),
+    "timeout of 0 s": (
+        f"timeout: {{netperf: 0s}}\n{GOOD}",
+        'line 1, key "netperf": expects a time such as 30 or "5m", not "0s".',
+    ),
+    "timeout that is a mapping": (
+        f"timeout: {{netperf: {{a: 1}}}}\n{GOOD}",
+        'line 1, key "netperf": expects a time such as 30 or "5m", not a mapping.',
+    ),
+    "ready timeout of 0": (
+        f"ready:\n  netserver:\n    port: 1\n    timeout: 0\n{GOOD}",
+        'line 4, key "netserver.timeout": expects a time such as 30 or "5m", not "0".',
+    ),
     "timeout of nothing": (
         f"timeout: {{netpref: 5}}\n{GOOD}",
         'key "timeout.netpref": no script of that name. Did you mean',
     ),
     "too many runs": (
         f"{GOOD}    test: [{', '.join(['x'] * 40)}]\n  sleep: [{', '.join(['x'] * 40)}]\n",
-        "job.yaml, line 7: the parameter lists of the job make more than 1000 runs",
+        "job.yaml, line 7: the parameter lists and documents of the job make more than 1000 runs",
     ),
 }
 

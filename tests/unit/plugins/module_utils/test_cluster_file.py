@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 from pathlib import Path
 
@@ -98,6 +99,23 @@ def test_clusters_that_are_not_there(tmp_path: Path, name: str, expected: str) -
     with pytest.raises(InputError) as caught:
         find_cluster(name, [str(tmp_path)], relative_to=str(tmp_path))
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["roles: a b", "roles: ' a  b '", "roles: [a, b]", "roles: 'a\tb'", 'roles: "a\\nb"', "roles:\n  - a\n  - b"],
+)
+def test_several_roles_of_a_node(tmp_path: Path, text: str) -> None:
+    indented = text.replace("\n", "\n  ")
+    (node,) = read(tmp_path, f"one:\n  {indented}\n  macs: 02:00:00:00:00:01 02:00:00:00:00:02\n").nodes
+    assert (node.roles, node.macs) == (["a", "b"], ["02:00:00:00:00:01", "02:00:00:00:00:02"])
+
+
+def test_the_plain_name_comes_before_those_with_a_suffix(tmp_path: Path) -> None:
+    for name in ("lab.yml", "lab.yaml", "lab"):
+        (tmp_path / name).write_text(f"{name}: {{roles: [x]}}")
+        assert find_cluster("lab", [str(tmp_path)]).nodes[0].name == name
+    assert find_cluster("lab.yml", [str(tmp_path)]).nodes[0].name == "lab.yml"
 
 
 def test_lookup_order_and_suffixes(tmp_path: Path) -> None:
@@ -217,28 +235,48 @@ def test_queue(node: str, queue: str) -> None:
     assert queue_of(node) == queue
 
 
+# The number of the last host of each.
+NETWORKS = {
+    "10.0.0.0/16": 65534,
+    "192.168.222.0/24": 254,
+    "10.0.0.0/28": 14,
+    "10.0.0.6/31": 1,
+    "fd00::/64": 2**64 - 1,
+    "fd00::ff00/120": 255,
+}
+
+
 @settings(deadline=None)
 @given(
     counts=st.lists(st.integers(0, 4), min_size=1, max_size=40),
     ip0=st.integers(1, 300),
-    network=st.sampled_from(["10.0.0.0/16", "192.168.222.0/24", "fd00::/64", "10.0.0.0/16,fd00::/112", "10.0.0.0/28"]),
+    networks=st.sampled_from([[network] for network in NETWORKS] + [["10.0.0.0/16", "fd00::ff00/120"]]),
     one_network_per_mac=st.booleans(),
 )
-def test_no_address_is_given_twice(
-    tmp_path_factory: pytest.TempPathFactory, counts: list[int], ip0: int, network: str, one_network_per_mac: bool
+def test_addresses_run_on_until_a_network_is_full(
+    tmp_path_factory: pytest.TempPathFactory,
+    counts: list[int],
+    ip0: int,
+    networks: list[str],
+    one_network_per_mac: bool,
 ) -> None:
     cluster = read(tmp_path_factory.getbasetemp(), cluster_of(*counts, ip0=ip0))
-    families = read_networks(network)
-    try:
-        links = hand_out_addresses(cluster, cluster.nodes, families, one_network_per_mac=one_network_per_mac)
-    except InputError as exc:
-        assert "full" in str(exc) or "out of range" in str(exc)
-        return
-    assert [list(dict.fromkeys(link.mac for link in of_node)) for of_node in links] == [
-        node.macs for node in cluster.nodes
-    ]
-    given_out = [link.ip for of_node in links for link in of_node]
-    assert len(given_out) == len(set(given_out)) == sum(counts) * len(families)
-    if not one_network_per_mac and len(families) == 1:
-        numbers = [int(families[0].first) + ip0 + index for index in range(len(given_out))]
-        assert given_out == [families[0].address(number - families[0].first) for number in numbers]
+    expected: list[list[str]] = []
+    refused = None
+    for number, count in enumerate(counts):
+        expected.append([])
+        for position in range(count):
+            in_the_position = sum(other > position for other in counts[:number])
+            host = ip0 + (in_the_position if one_network_per_mac else sum(counts[:number]) + position)
+            for text in networks:
+                if host > NETWORKS[text]:
+                    refused = refused or ("out of range" if host == ip0 else f'is full at node "n{number}"')
+                network = ipaddress.ip_network(text)
+                first = network.network_address + (position * network.num_addresses if one_network_per_mac else 0)
+                expected[-1].append(f"{first + host}/{network.prefixlen}")
+    options: dict[str, t.Any] = {"one_network_per_mac": one_network_per_mac}
+    if refused is None:
+        assert addresses(cluster, networks, **options) == expected
+    else:
+        with pytest.raises(InputError, match=refused):
+            addresses(cluster, networks, **options)

@@ -91,6 +91,25 @@ def test_limits(lab: JobLab, limits: Limits, expected: str) -> None:
     assert expected in lab.error(job, limits=limits)
 
 
+@pytest.mark.parametrize(
+    ("job", "runs", "expected"),
+    [
+        (f"{GOOD}    test: [a, b]\n", 2, "job.yaml, line 6: "),
+        (f"{GOOD}    test: [a, b]\n---\nx: [1, 2]\n", 4, "job.yaml, line 6: "),
+        (f"{GOOD}---\nif role client:\n  netperf: {{test: [a, b]}}\n", 3, "job.yaml, line 8: "),
+        (f"{GOOD}    test: [a, b, c]\n  sleep: [1, 2]\n", 6, "job.yaml, line 7: "),
+        (f"{GOOD}    test: []\n  sleep: [1, 2]\n", 2, "job.yaml, line 7: "),
+        (f"{GOOD}---\nx: 1\n---\nx: 2\n", 3, "job.yaml, line 1: "),
+    ],
+)
+def test_the_limit_of_runs_is_that_of_all_documents(lab: JobLab, job: str, runs: int, expected: str) -> None:
+    assert len(lab.plan(job, limits=Limits(runs=runs))["runs"]) == runs
+    assert lab.error(job, limits=Limits(runs=runs - 1)) == (
+        f"{expected}the parameter lists and documents of the job make more than {runs - 1} runs; "
+        "shorten them, or pick values with params."
+    )
+
+
 @pytest.mark.parametrize("job", [GOOD, f"{GOOD}x: '$(touch {{}})'\n", f"{GOOD}  sleep: '`touch {{}}`'\n"])
 def test_nothing_of_a_job_is_executed(lab: JobLab, job: str) -> None:
     mark = lab.folder / "executed"

@@ -57,8 +57,18 @@ def job(text: str, cluster: str = "pair") -> str:
         ("tests/foo-2", "foo-2", [("test", "tests/foo-2")]),
         ("tests/foo", "test.foo", [("test", "tests/foo")]),
         ("programs/foo/run", "program.foo", [("test", "programs/foo/run")]),
+        ("setup/foo", "setup.foo", [("setup", "setup/foo")]),
+        ("daemon/foo", "daemon.foo", [("daemon", "daemon/foo")]),
+        ("monitors/foo", "monitor.foo", [("monitor", "monitors/foo")]),
+        ("tests/foo", "program.foo-2", [("test", "tests/foo")]),
         ("tests/foo", "setup.foo", []),
+        ("setup/foo", "program.foo", []),
+        ("tests/foo", "other.foo", []),
+        ("tests/setup.foo", "setup.foo", [("test", "tests/setup.foo")]),
+        ("tests/test.foo", "test.foo", [("test", "tests/test.foo")]),
         ("tests/foo", "foo-x", []),
+        ("tests/foo", "foo-2-3", []),
+        ("tests/foo", "foo-", []),
         ("tests/foo.yaml", "foo.yaml", []),
         ("tests/foo.2", "foo.2", []),
         ("tests/wrapper", "wrapper", []),
@@ -494,6 +504,25 @@ def test_options_are_those_of_the_scripts_that_the_job_names(lab: JobLab) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("  top: {level: [1, 2]}\n", [{}]),
+        ("  top: [1, 2]\n", [{}]),
+        ("  monitor.top: [1, 2]\n", [{}]),
+        ("  top:\nlevel: [1, 2]\n", [{}]),
+        ("  top: {test: [A, B]}\n  netperf:\n", [{"test": "A"}, {"test": "B"}]),
+        ("  own: {depth: [1, 2]}\n  script monitors/own: |\n    # - depth\n", [{}]),
+        ("  both: [1, 2]\n", [{"both": 1}, {"both": 2}]),
+        ("  monitor.both: [1, 2]\n", [{}]),
+    ],
+)
+def test_lists_of_monitors_make_no_runs(lab: JobLab, text: str, params: list[dict[str, t.Any]]) -> None:
+    lab.scripts("monitors/top", options=["level"])
+    lab.scripts("programs/both/run", "programs/both/monitor")
+    assert [run["params"] for run in lab.plan(job(f"if role server:\n{text}"))["runs"]] == params
+
+
+@pytest.mark.parametrize(
     ("header", "expands"),
     [
         ("#!/bin/sh\n# - size\n", True),
@@ -581,6 +610,23 @@ def test_references_to_keys_of_the_job(lab: JobLab, reference: str) -> None:
     )
     node = lab.nodes(text)["one"]
     assert environment(node, "daemon-netserver")["own"] == "5" and node["env"]["other"] == "5"
+
+
+def test_references_in_inline_scripts_are_those_in_angle_brackets(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    base: 5
+    script tests/foo: |
+      echo <%= base %> {{ base }} {{ unknown }} {{ not ours }}
+    if role server:
+      foo: "{{ base }}"
+      script  daemon/bar: echo {{base}} <%=base%>
+      bar: {own: "{{ base }}", more: {inner: "<%= base %>"}}
+    """
+    foo, bar = lab.nodes(text)["one"]["scripts"]
+    assert foo["content"] == "echo 5 {{ base }} {{ unknown }} {{ not ours }}\n"
+    assert bar["content"] == "echo {{base}} 5"
+    assert (foo["args"], bar["env"]) == (["5"], {"own": "5", "inner": "5"})
 
 
 def test_a_reference_to_a_list_follows_it(lab: JobLab) -> None:
