@@ -265,7 +265,7 @@ class _Walk:
 
     def _ready_of(self, block: Block) -> dict[str, t.Any]:
         content = block.get("ready")
-        if not isinstance(content, Block) or self._names.scripts_of("ready")[1]:
+        if not isinstance(content, Block):
             return {}
         result = {}
         for key, value in content.items():
@@ -276,7 +276,7 @@ class _Walk:
 
     def _timeouts_of(self, block: Block) -> dict[str, t.Any]:
         content = block.get("timeout")
-        if not isinstance(content, Block) or self._names.scripts_of("timeout")[1]:
+        if not isinstance(content, Block):
             return {}
         result = {}
         for key, value in content.items():

@@ -262,6 +262,29 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
         f"ready: {{netserver: {{port: 70000}}}}\n{GOOD}",
         'key "netserver.port": expects a number from 1 to 65535',
     ),
+    "ready port 0": (f"ready: {{netserver: {{port: 0}}}}\n{GOOD}", 'expects a number from 1 to 65535, not "0".'),
+    "ready port too large": (
+        f"ready: {{netserver: {{port: 65536}}}}\n{GOOD}",
+        'key "netserver.port": expects a number from 1 to 65535, not "65536".',
+    ),
+    "ready port yes": (f"ready: {{netserver: {{port: yes}}}}\n{GOOD}", "expects a number from 1 to 65535, not"),
+    "ready port of text": (f"ready: {{netserver: {{port: '5'}}}}\n{GOOD}", "expects a number from 1 to 65535, not"),
+    "ready command": (
+        f"ready: {{netserver: {{command: ' '}}}}\n{GOOD}",
+        'key "netserver.command": expects a text, not " ".',
+    ),
+    "ready with more": (
+        f"ready: {{netserver: {{port: 5, prot: udp}}}}\n{GOOD}",
+        'line 1, key "netserver": expects one of port, file and command, and a timeout if need be, not port, prot.',
+    ),
+    "ready with nothing": (
+        f"ready: {{netserver: {{}}}}\n{GOOD}",
+        "expects one of port, file and command, and a timeout if need be, not nothing.",
+    ),
+    "ready with a timeout only": (
+        f"ready: {{netserver: {{timeout: 5}}}}\n{GOOD}",
+        "expects one of port, file and command, and a timeout if need be, not timeout.",
+    ),
     "ready file": (f"ready: {{netserver: {{file: [a]}}}}\n{GOOD}", 'key "netserver.file": expects a text, not a list.'),
     "ready timeout": (
         f"ready: {{netserver: {{port: 1, timeout: x}}}}\n{GOOD}",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import typing as t
 from pathlib import Path
@@ -15,6 +16,7 @@ pytest.importorskip("yaml")
 pytest.importorskip("netaddr")
 
 from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+from ansible_collections.lab.multidevice.plugins.module_utils._job_values import parse_params
 from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import (
     TWO_NODES,
     JobLab,
@@ -82,6 +84,23 @@ def test_names_of_scripts(lab: JobLab, path: str, key: str, expected: list[tuple
     node = lab.nodes(job(f"if role server:\n  {key}:\n"))["one"]
     assert [(script["kind"], script["path"]) for script in node["scripts"]] == expected
     assert all(script["root"] == str(lab.tree) for script in node["scripts"])
+
+
+def test_a_script_of_the_whole_name_comes_before_a_second_time(lab: JobLab) -> None:
+    lab.scripts("tests/foo", "tests/foo-2", "setup/bar")
+    text = "if role server:\n  foo-2:\n  foo-3:\n  bar-1:\n  script tests/bar-1: x\n"
+    scripts = lab.nodes(job(text))["one"]["scripts"]
+    assert [(script["name"], script["path"]) for script in scripts] == [
+        ("foo-2", "tests/foo-2"),
+        ("foo", "tests/foo"),
+        ("bar-1", None),
+    ]
+
+
+def test_scripts_that_run_several_times_have_ids_of_their_own(lab: JobLab) -> None:
+    text = "netperf:\nif role server:\n  netperf-2:\n  netperf:\n  if role server:\n    netperf:\n  test.netperf:\n"
+    node = lab.nodes(job(text))["one"]
+    assert script_ids(node) == ["test-netperf", "test-netperf-2", "test-netperf-3", "test-netperf-4", "test-netperf-5"]
 
 
 def test_parts_of_a_program_run_each_in_its_turn(lab: JobLab) -> None:
@@ -153,11 +172,19 @@ def test_the_tree_may_be_reached_through_a_link(lab: JobLab) -> None:
         (" {a: , b: [x, y], c: true}", [], {"a": "", "b": "x\ny", "c": "true"}),
         (" {runtime: 5m, nr_threads: 2dd}", [], {"runtime": "300", "nr_threads": "2"}),
         (" {cpuset.cpus: 0-3}", [], {"cpuset_46_cpus": "0-3"}),
+        (" {a-b c: 1, x: {d-e: 2}}", [], {"a_45_b_32_c": "1", "d_45_e": "2"}),
     ],
 )
 def test_parameters_of_a_script(lab: JobLab, value: str, args: list[str], env: dict[str, str]) -> None:
     (script,) = lab.nodes(job(f"if role server:\n  netperf:{value}\n"))["one"]["scripts"]
     assert (script["args"], script["env"], script["cpu_shares"]) == (args, env, {})
+
+
+def test_shares_among_the_parameters_of_a_script(lab: JobLab) -> None:
+    text = job("if role server:\n  netperf: {nr_threads: 50%, x: {nr_task: 25%, nr_jobs: 2dd}}\n  netserver:\n")
+    own, daemon = lab.nodes(text)["one"]["scripts"]
+    assert (own["env"], own["cpu_shares"]) == ({"nr_jobs": "2"}, {"nr_threads": 50.0, "nr_task": 25.0})
+    assert (daemon["env"], daemon["cpu_shares"]) == ({}, {})
 
 
 def test_variables_are_exported_in_one_form_each(lab: JobLab) -> None:
@@ -239,12 +266,24 @@ def test_variables_of_a_block_are_seen_from_there_on(lab: JobLab) -> None:
     assert "mine" not in environment(node, "daemon-netserver")
 
 
-@pytest.mark.parametrize(("own", "expected"), [("4", "4"), ("25%", 25.0), ("2dd", "2")])
-def test_a_parameter_wins_over_a_share_of_the_job(lab: JobLab, own: str, expected: t.Any) -> None:
-    text = job(f"nr_threads: 50%\nif role server:\n  netserver:\n  netperf: {{nr_threads: {own}}}\n")
+@pytest.mark.parametrize(
+    ("common", "of_others", "own", "expected"),
+    [
+        ("50%", 50.0, "4", "4"),
+        ("50%", 50.0, "25%", 25.0),
+        ("50%", 50.0, "50%", 50.0),
+        ("50%", 50.0, "2dd", "2"),
+        ("4", "4", "25%", 25.0),
+        ("4", "4", "5", "5"),
+    ],
+)
+def test_a_parameter_wins_over_a_variable_of_the_job(
+    lab: JobLab, common: str, of_others: t.Any, own: str, expected: t.Any
+) -> None:
+    text = job(f"nr_threads: {common}\nif role server:\n  netserver:\n  netperf: {{nr_threads: {own}}}\n")
     node = lab.nodes(text)["one"]
     assert environment(node, "test-netperf")["nr_threads"] == expected
-    assert environment(node, "daemon-netserver")["nr_threads"] == 50.0
+    assert environment(node, "daemon-netserver")["nr_threads"] == of_others
     for script in node["scripts"]:
         assert not {*node["env"], *script["env"]} & {*node["cpu_shares"], *script["cpu_shares"]}
 
@@ -437,10 +476,43 @@ def test_a_shell_condition_is_asked_on_the_node(lab: JobLab) -> None:
     assert "inner" not in environment(node, "test-sleep")
     assert node["scripts"][-1]["content"] is None
     tmp = lab.folder / "tmp"
-    assert run_content(node, "test-netperf", tmp, "1") == "ran 1 5\n"
-    assert run_content(node, "test-netperf", tmp, "0") == ""
-    assert run_content(node, "test-foo", tmp, "1") == "it's 5 one\n"
-    assert run_content(node, "test-foo", tmp, "0") == ""
+    skipped = tmp / "script.skipped"
+    for script_id, output in (("test-netperf", "ran 1 5\n"), ("test-foo", "it's 5 one\n")):
+        assert run_content(node, script_id, tmp, "1") == output
+        assert not skipped.exists()
+        assert run_content(node, script_id, tmp, "0") == ""
+        skipped.unlink()
+
+
+def test_conditions_hold_for_their_own_block_only(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    if role server:
+      if [ -e a ]:
+        disk:
+        if [ -e b ]:
+          netperf:
+        if [ -e c ]:
+        if role client:
+          sleep: 1
+        if role server:
+          sleep: 2
+      if  [ -e d ] ::
+        iostat:
+      netserver:
+    """
+    scripts = {script["id"]: script for script in lab.nodes(text)["one"]["scripts"]}
+    asked = {name: re.findall("^if (.*); then$", script["content"] or "", re.M) for name, script in scripts.items()}
+    assert asked == {
+        "setup-disk": ["[ -e a ]"],
+        "test-netperf": ["[ -e a ]", "[ -e b ]"],
+        "test-sleep": ["[ -e a ]"],
+        "monitor-iostat": ["[ -e d ]"],
+        "daemon-netserver": [],
+    }
+    assert scripts["test-sleep"]["args"] == ["2"]
+    assert [name for name, script in scripts.items() if script["path"]] == ["daemon-netserver"]
+    assert {script["root"] for script in scripts.values()} == {str(lab.tree)}
 
 
 def test_ready_and_timeout_are_settings_when_they_hold_a_mapping(lab: JobLab) -> None:
@@ -456,9 +528,15 @@ def test_ready_and_timeout_are_settings_when_they_hold_a_mapping(lab: JobLab) ->
       if role server:
         ready: {iperf-server: {command: "true"}}
         iperf-server:
+      netserver-2:
+      iperf-server-2:
     if role client:
       netperf:
       netperf-2:
+      if role client:
+        timeout: {netperf-2: 10}
+        netperf-2:
+        netperf:
       sleep: 1
       sleep-2: 1
     """
@@ -467,11 +545,34 @@ def test_ready_and_timeout_are_settings_when_they_hold_a_mapping(lab: JobLab) ->
         {"port": 12865, "timeout": 60},
         {"file": "/run/iperf"},
         {"command": "true"},
+        {"port": 12865, "timeout": 60},
+        {"file": "/run/iperf"},
     ]
-    assert [script["timeout"] for script in nodes["two"]["scripts"]] == [90, 90, None, 300]
+    assert [script["timeout"] for script in nodes["one"]["scripts"]] == [None] * 5
+    assert [script["timeout"] for script in nodes["two"]["scripts"]] == [90, 90, 10, 90, None, 300]
+    assert [script["ready"] for script in nodes["two"]["scripts"]] == [None] * 6
     assert nodes["one"]["env"] == {"cluster": "pair"}
     plain = lab.nodes(job("timeout: 600\nready: no\nif role server:\n  netserver:\n"))["one"]
     assert plain["env"] == {"cluster": "pair", "timeout": "600", "ready": "false"}
+
+
+def test_only_the_daemon_of_a_program_is_waited_for(lab: JobLab) -> None:
+    lab.scripts("programs/both/daemon", "programs/both/run")
+    text = "ready: {both: {port: 1}, both-2: {port: 65535}}\ntimeout: {both: 5s}\nif role server:\n  both:\n  both-2:\n"
+    scripts = lab.nodes(job(text))["one"]["scripts"]
+    assert [(script["id"], script["ready"], script["timeout"]) for script in scripts] == [
+        ("daemon-both", {"port": 1}, 5),
+        ("test-both", None, 5),
+        ("daemon-both-2", {"port": 65535}, 5),
+        ("test-both-2", None, 5),
+    ]
+
+
+def test_ready_and_timeout_with_a_mapping_are_settings_whatever_scripts_there_are(lab: JobLab) -> None:
+    lab.scripts("tests/ready", "tests/timeout")
+    text = "ready: {netserver: {port: 5}}\ntimeout: {netserver: 5}\nif role server:\n  netserver:\n"
+    (script,) = lab.nodes(job(text))["one"]["scripts"]
+    assert (script["ready"], script["timeout"]) == ({"port": 5}, 5)
 
 
 # Documents, lists, references, includes
@@ -496,6 +597,35 @@ def test_only_declared_lists_expand(lab: JobLab) -> None:
     assert server["env"]["nodes"] == "a\nb" and server["env"]["runtime"] == "120"
     assert server["scripts"][0]["args"] == ["xfs"] and server["scripts"][1]["env"] == {"flags": "x\ny"}
     assert client["scripts"][0]["env"] == {"test": "B", "other": "c\nd"}
+
+
+def test_lists_in_what_is_for_other_tools_make_no_runs(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    pp: {netperf: {test: [A, B]}}
+    define_files: {script tests/other: "# - size"}
+    monitors: {test: [A, B]}
+    size: [1, 2]
+    timeout: {netperf: 5}
+    if role server:
+      netperf: {test: C}
+      other:
+    """
+    (run,) = lab.plan(text)["runs"]
+    assert run["params"] == {} and script_ids(run["nodes"][0]) == ["test-netperf"]
+    plan = lab.plan(text, params="test=D netperf=5")
+    (run,) = plan["runs"]
+    assert [warning for warning in plan["warnings"] if warning.startswith("params")] == []
+    assert run["params"] == {"test": "D", "netperf": 5}
+    assert run["nodes"][0]["job"]["pp"] == {"netperf": {"test": ["A", "B"]}}
+
+
+def test_an_inline_script_of_another_role(lab: JobLab) -> None:
+    text = "if role client:\n  script tests/foo: x\nif role server:\n  foo: [1, 2]\n"
+    runs = lab.plan(job(text))["runs"]
+    assert [run["nodes"][0]["scripts"][0]["args"] for run in runs] == [["1"], ["2"]]
+    script = runs[0]["nodes"][0]["scripts"][0]
+    assert (script["name"], script["kind"], script["path"], script["content"]) == ("foo", "test", None, "x")
 
 
 def test_options_are_those_of_the_scripts_that_the_job_names(lab: JobLab) -> None:
@@ -603,6 +733,121 @@ def test_params_that_the_job_does_not_have_become_variables(lab: JobLab) -> None
     assert plan["runs"][0]["params"] == {"runtme": "1m"}
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("server", " Did you mean netserver?"),
+        ("role.server", " Did you mean netserver?"),
+        ("client", ""),
+        ("conf", ""),
+        ("sh", ""),
+    ],
+)
+def test_params_do_not_name_blocks_or_inline_scripts(lab: JobLab, name: str, near: str) -> None:
+    text = job("script tests/a.sh: x\nif test -e a.conf:\n  netperf:\nif role server:\n  netserver:\nif role client:\n")
+    plan = lab.plan(text, params=f"{name}=1")
+    assert plan["warnings"][0] == f'params: the job has no "{name}"; set as a variable.{near}'
+    assert plan["runs"][0]["params"] == {name: "1"}
+    assert script_ids(plan["runs"][0]["nodes"][0]) == ["test-netperf", "daemon-netserver"]
+
+
+THREE_DOCUMENTS = """
+cluster: pair
+peers: [a, b]
+nr_threads: [1, yes]
+if role client:
+  netperf: {test: [A, B]}
+---
+peers: [c]
+nr_threads: 5
+late: 1
+---
+if role client:
+  netperf: {test: A, nr_threads: 7}
+"""
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        # Documents that do not offer a value which others offer make no runs.
+        ("nr_threads=5", [("c", "5", "A", "1"), ("c", "5", "B", "1")]),
+        ("nr_threads=true test=A", [("a\nb", "true", "A", None), ("a\nb", "7", "A", None)]),
+        ({"nr_threads": True, "test": "B"}, [("a\nb", "true", "B", None)]),
+        ("nr_threads=7", [("a\nb", "7", "A", None), ("a\nb", "7", "A", None)]),
+        ("late=1 test=B", [("c", "5", "B", "1")]),
+        ({"nr_threads": [1, 5], "test": "B"}, [("a\nb", "1", "B", None), ("c", "5", "B", "1")]),
+        # Lists that do not expand offer nothing, nor do scripts with parameters.
+        ("peers=a nr_threads=5 test=A", [("a", "5", "A", "1")]),
+        ({"peers": ["a", "d"], "nr_threads": 5, "test": "A"}, [("a\nd", "5", "A", "1")]),
+        ("late=2 nr_threads=5 test=A", [("c", "5", "A", "2")]),
+        ("late=2 nr_threads=1 test=A", [("a\nb", "1", "A", "2"), ("a\nb", "7", "A", "2")]),
+        ("netperf='test=A' nr_threads=5", [("c", "5", None, "1")]),
+    ],
+)
+def test_params_with_several_documents(lab: JobLab, params: t.Any, expected: list[tuple[str | None, ...]]) -> None:
+    plan = lab.plan(THREE_DOCUMENTS, params=params)
+    assert [warning for warning in plan["warnings"] if warning.startswith("params")] == []
+    found = [environment(run["nodes"][0], "test-netperf") for run in plan["runs"]]
+    assert [tuple(env.get(name) for name in ("peers", "nr_threads", "test", "late")) for env in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "near"), [("lat=2", " Did you mean late?"), ("peer=2", " Did you mean peers?"), ("xyz=2", "")]
+)
+def test_names_that_no_document_has(lab: JobLab, params: str, near: str) -> None:
+    name = params.partition("=")[0]
+    plan = lab.plan(THREE_DOCUMENTS, params=params)
+    (warning,) = [warning for warning in plan["warnings"] if warning.startswith("params")]
+    assert warning == f'params: the job has no "{name}"; set as a variable.{near}'
+    assert [run["nodes"][0]["env"][name] for run in plan["runs"]] == ["2"] * 8
+
+
+PICKED = """
+cluster: pair
+if role server:
+  netserver: {test: X}
+  fs: [ext4, xfs]
+if role client:
+  netperf: {test: [A, B], nr_threads: [1, 50%, 2]}
+  sleep: {test: [B, C]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        # A value that a list offers is picked there, and only there.
+        ("test=A", [("A", "B"), ("A", "C")]),
+        ("test=B", [("B", "B")]),
+        ("test=C", [("A", "C"), ("B", "C")]),
+        ({"test": ["B", "C"]}, [("B", "B"), ("B", "C")]),
+        ({"test": ["A", "C"]}, [("A", "C")]),
+        ("netperf.test=B", [("B", "B"), ("B", "C")]),
+        ("client.netperf.test=B test=C", [("B", "C")]),
+        # One that none offers is set everywhere.
+        ("test=Z", [("Z", "Z")]),
+        ("netperf.test=Z", [("Z", "B"), ("Z", "C")]),
+        ({"netperf.test": ["Y", "Z"], "sleep.test": "B"}, [("Y", "B"), ("Z", "B")]),
+        ({"test": []}, [(None, None)]),
+        # X is a single value of one script; the lists stay as they are.
+        ("test=X", [("A", "B"), ("A", "C"), ("B", "B"), ("B", "C")]),
+        # Half a name is none.
+        ("est=A", [("A", "B"), ("A", "C"), ("B", "B"), ("B", "C")]),
+        ("server.netperf.test=A", [("A", "B"), ("A", "C"), ("B", "B"), ("B", "C")]),
+    ],
+)
+def test_values_that_are_picked_and_set(lab: JobLab, params: t.Any, expected: list[tuple[t.Any, ...]]) -> None:
+    fixed = {**(parse_params(params)), "fs": "xfs", "nr_threads": 2}
+    runs = lab.plan(PICKED, params=fixed)["runs"]
+    assert [(run["params"]["client.netperf.test"], run["params"]["client.sleep.test"]) for run in runs] == expected
+    for run, (of_netperf, of_sleep) in zip(runs, expected, strict=True):
+        assert (run["params"]["fs"], run["params"]["nr_threads"]) == ("xfs", 2)
+        server, client = run["nodes"]
+        assert server["scripts"][0]["args"] == ["xfs"]
+        assert [script["env"]["test"] for script in client["scripts"]] == [of_netperf or "", of_sleep or ""]
+
+
 @pytest.mark.parametrize("reference", ["{{ base }}", "{{base}}", '"{{ base }}"', "<%= base %>", '"<%= base %>"'])
 def test_references_to_keys_of_the_job(lab: JobLab, reference: str) -> None:
     text = job(
@@ -661,14 +906,95 @@ def test_includes(lab: JobLab) -> None:
         ("iperf-serve", "", "left out, as no variable can have that name either. Did you mean iperf-server?"),
         ("something_else", "", "exported as a variable."),
         ("something_else", " 5", None),
+        ("something_else", " {a: 1}", "exported as a variable."),
+        ("netpipe", "", "exported as a variable. Did you mean netperf?"),
+        ("netpipe", " 5", None),
+        ("netpipe", " {a: 1}", "exported as a variable. Did you mean netperf?"),
+        ("something-else", " 5", "left out, as no variable can have that name either."),
         ("testcase", "", None),
         ("runtime", "", None),
+        ("nr-runtime", "", "left out, as no variable can have that name either."),
     ],
 )
 def test_warnings_of_scripts_that_are_not_there(lab: JobLab, key: str, value: str, expected: str | None) -> None:
     plan = lab.plan(job(f"if role server:\n  netperf:\n  {key}:{value}\nif role client:\n"))
     where = f"{lab.folder}/jobs/job.yaml, line 4: {key}: no script of that name under {lab.folder}/jobs or {lab.tree}; "
     assert plan["warnings"] == ([where + expected] if expected else [])
+
+
+def test_descriptions_of_a_job_are_no_scripts_that_are_missing(lab: JobLab) -> None:
+    names = ["suite", "testcase", "category", "queue", "testbox", "os", "os_arch", "os_version", "os_mount", "ip"]
+    plan = lab.plan(job("".join(f"{name}:\n" for name in names) + "if role server:\nif role client:\n"))
+    assert plan["warnings"] == []
+    assert plan["runs"][0]["nodes"][0]["env"] == {"cluster": "pair", **dict.fromkeys(names, "")}
+
+
+def test_only_so_many_names_are_compared(lab: JobLab) -> None:
+    text = "netpref:\n" + "".join(f"sleep{number}:\n" for number in range(300))
+    plan = lab.plan(job(f"{text}if role server:\n  netpref:\nif role client:\n"))
+    assert len(plan["warnings"]) == 302
+    helped = [warning for warning in plan["warnings"] if "Did you mean" in warning]
+    assert [" netpref: " in warning for warning in helped] == [True, *[False] * 199, True]
+
+
+@pytest.mark.parametrize("value", ["", " 5"])
+@pytest.mark.parametrize(
+    ("key", "fate"),
+    [
+        ("netpref", "exported as a variable."),
+        ("net-pref", "left out, as no variable can have that name either."),
+    ],
+)
+def test_a_file_that_is_not_executable_is_named_whatever_the_value(
+    lab: JobLab, key: str, fate: str, value: str
+) -> None:
+    lab.write(f"tree/tests/{key}", "#!/bin/sh\n")
+    plan = lab.plan(job(f"if role server:\n  {key}:{value}\nif role client:\n"))
+    assert plan["warnings"] == [
+        f"{lab.folder}/jobs/job.yaml, line 3: {key}: {lab.tree}/tests/{key} is not executable; {fate}"
+    ]
+
+
+def test_the_job_of_a_node_holds_the_blocks_of_its_roles(lab: JobLab) -> None:
+    lab.cluster("nodes: {one: {roles: [server, client]}, two: {roles: [client]}}")
+    text = """
+    cluster: pair
+    cluster_spec: {nodes: {one: {roles: [server, client]}, two: {roles: [client]}}}
+    x: 1
+    y: {a: 1}
+    if role server:
+      x: 2
+      y: {a: 1}
+      z: 3
+      netserver: {a: {b: 1}}
+      if role client:
+        w: 5
+      if role spare:
+        w: 6
+    if role client:
+      z: 4
+      x: 3
+    """
+    nodes = lab.nodes(text)
+    ours = {"cluster", "x", "y", "z", "w", "netserver", "server.x", "client.x", "client.z", "cluster_spec", "server.y"}
+    assert {key: value for key, value in nodes["one"]["job"].items() if key in ours or key.startswith("if ")} == {
+        "cluster": "pair",
+        "x": 1,
+        "y": {"a": 1},
+        "server.x": 2,
+        "z": 3,
+        "netserver": {"a": {"b": 1}},
+        "w": 5,
+        "client.z": 4,
+        "client.x": 3,
+    }
+    assert {key: value for key, value in nodes["two"]["job"].items() if key in ours or key.startswith("if ")} == {
+        "cluster": "pair",
+        "x": 1,
+        "y": {"a": 1},
+        "client.x": 3,
+        "z": 4,
+    }
 
 
 def test_each_node_has_a_job_of_its_own(lab: JobLab) -> None:
