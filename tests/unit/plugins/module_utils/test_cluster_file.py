@@ -19,12 +19,14 @@ from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file impo
     load_cluster_file,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._direct_network import (
+    as_direct_links,
     hand_out_addresses,
     read_mtus,
     read_networks,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_of
+from ansible_collections.lab.multidevice.plugins.module_utils._yaml_source import Limits
 from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.bad_input import CLUSTERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,11 +66,59 @@ def cluster_of(*counts: int, ip0: int = 1) -> str:
         "nodes: {a: {roles: [server], macs: [0200.0000.000a]}}",
         "nodes: {a: {roles: [server], macs: [02000000000A]}}",
         "nodes:\n  a: &one {roles: [server], macs: ['02:00:00:00:00:0a']}\n",
+        "nodes: {a: {roles: [server], macs: [' 02:00:00:00:00:0a ']}}",
+        "---\n---\nnodes: {a: {roles: [server], macs: ['02:00:00:00:00:0a']}}",
+        "ip0:\nnodes: {a: {roles: [server], macs: ['02:00:00:00:00:0a']}}",
     ],
 )
 def test_forms_of_a_cluster_file(tmp_path: Path, text: str) -> None:
-    (node,) = read(tmp_path, text).nodes
+    cluster = read(tmp_path, text)
+    (node,) = cluster.nodes
     assert (node.name, node.roles, node.macs) == ("a", ["server"], ["02:00:00:00:00:0a"])
+    assert (cluster.name, cluster.file, cluster.ip0) == ("lab", str(tmp_path / "lab"), 1)
+
+
+def test_nodes_keep_the_order_of_the_file_and_know_their_lines(tmp_path: Path) -> None:
+    text = "ip0: 5\nb: {roles: [y, 1]}\na: {roles: [x, y], macs: }\nc: {roles: }\nd: {roles: []}\n"
+    cluster = read(tmp_path, text)
+    assert [(node.name, node.roles, node.macs, node.place.line) for node in cluster.nodes] == [
+        ("b", ["y", "1"], [], 2),
+        ("a", ["x", "y"], [], 3),
+        ("c", [], [], 4),
+        ("d", [], [], 5),
+    ]
+    assert cluster.roles == ["y", "1", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("'0'", 0), ("7", 7), ("'07'", 7), ("'" + "9" * 39 + "'", 10**39 - 1), ("", 1), ("~", 1)],
+)
+def test_number_of_the_first_host(tmp_path: Path, text: str, expected: int) -> None:
+    assert read(tmp_path, f"ip0: {text}\na: {{roles: [x]}}").ip0 == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("lab", "lab"), ("lab.yaml", "lab"), ("lab.yml", "lab"), ("a.yaml.b", "a.yaml.b")]
+)
+def test_a_cluster_is_named_after_its_file_or_as_it_was_asked_for(tmp_path: Path, path: str, name: str) -> None:
+    (tmp_path / path).write_text("a: {roles: [x]}")
+    assert load_cluster_file(str(tmp_path / path)).name == name
+    assert find_cluster(f"./{path}", [], relative_to=str(tmp_path)).name == name
+    by_name = find_cluster(path, [str(tmp_path)])
+    assert (by_name.name, by_name.file) == (path, str(tmp_path / path))
+
+
+def test_paths_of_a_cluster_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab").write_text("a: {roles: [x]}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_cluster("~/lab", [], relative_to="/nowhere").nodes[0].name == "a"
+    monkeypatch.chdir(tmp_path)
+    assert find_cluster("./lab", []).nodes[0].name == "a"
+    with pytest.raises(InputError, match="larger than 5 bytes"):
+        find_cluster("./lab", [], limits=Limits(file_bytes=5))
+    with pytest.raises(InputError, match="larger than 5 bytes"):
+        find_cluster("lab", ["."], limits=Limits(file_bytes=5))
 
 
 def test_a_mac_of_digits_is_no_number(tmp_path: Path) -> None:
@@ -87,18 +137,25 @@ def test_bad_cluster_files(tmp_path: Path, text: str | bytes, expected: str) -> 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("none", 'no cluster file "none" in'),
-        ("labb", "Did you mean lab?"),
-        ("..", '".." is no name of a cluster file'),
-        ("a b", '"a b" is no name of a cluster file'),
-        ("../lab/none", "the file cannot be read: No such file or directory"),
+        ("none", 'cluster: no cluster file "none" in {0}/absent, {0}, {0}/other.'),
+        ("labb", 'cluster: no cluster file "labb" in {0}/absent, {0}, {0}/other. Did you mean lab?'),
+        ("secand", 'cluster: no cluster file "secand" in {0}/absent, {0}, {0}/other. Did you mean second?'),
+        ("folders", 'cluster: no cluster file "folders" in {0}/absent, {0}, {0}/other.'),
+        ("folder", 'cluster: no cluster file "folder" in {0}/absent, {0}, {0}/other.'),
+        ("..", 'cluster: ".." is no name of a cluster file: letters, digits, ".", "_" and "-" can be in it.'),
+        ("a b", 'cluster: "a b" is no name of a cluster file: letters, digits, ".", "_" and "-" can be in it.'),
+        ("../lab/none", "{0}/../lab/none: the file cannot be read: No such file or directory."),
     ],
 )
 def test_clusters_that_are_not_there(tmp_path: Path, name: str, expected: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "folder").mkdir()
     (tmp_path / "lab").write_text("a: {roles: [x]}")
+    (tmp_path / "other" / "second").write_text("a: {roles: [x]}")
+    folders = [str(tmp_path / folder) for folder in ("absent", "", "other")]
     with pytest.raises(InputError) as caught:
-        find_cluster(name, [str(tmp_path)], relative_to=str(tmp_path))
-    assert expected in str(caught.value)
+        find_cluster(name, folders, relative_to=str(tmp_path))
+    assert str(caught.value) == expected.format(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +199,15 @@ def test_lookup_order_and_suffixes(tmp_path: Path) -> None:
         ((1, 1), 65535, "fd00:222::/64", [["fd00:222::ffff/64"], ["fd00:222::1:0/64"]]),
         ((1, 1), 1, "10.9.0.0/24, fd00::/64", [["10.9.0.1/24", "fd00::1/64"], ["10.9.0.2/24", "fd00::2/64"]]),
         ((1,), 1, ["fd00::/64", "10.9.0.0/24"], [["10.9.0.1/24", "fd00::1/64"]]),
+        ((1,), 0, "10.0.0.1/32", [["10.0.0.1/32"]]),
+        ((1,), 0, "fd00::2/127", [["fd00::2/127"]]),
+        ((1, 1), 1, "10.0.0.0/30", [["10.0.0.1/30"], ["10.0.0.2/30"]]),
+        ((1, 1, 1), 1, "fd00::/126", [["fd00::1/126"], ["fd00::2/126"], ["fd00::3/126"]]),
+        ((0,), 0, "10.0.0.0/30", [[]]),
+        ((1,), 1, "FD00::/64", [["fd00::1/64"]]),
+        ((1,), 1, "10.0.0.0/24\tfd00::/64", [["10.0.0.1/24", "fd00::1/64"]]),
+        ((1,), 1, ("10.0.0.0/24",), [["10.0.0.1/24"]]),
+        ((1,), 1, ",10.0.0.0/24,", [["10.0.0.1/24"]]),
     ],
 )
 def test_addresses(tmp_path: Path, counts: tuple[int, ...], ip0: int, network: t.Any, expected: t.Any) -> None:
@@ -151,6 +217,15 @@ def test_addresses(tmp_path: Path, counts: tuple[int, ...], ip0: int, network: t
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
+        ("255.255.254.0/24", [["255.255.254.1/24", "255.255.255.1/24"], ["255.255.254.2/24", "255.255.255.2/24"]]),
+        ("10.0.0.0/30", [["10.0.0.1/30", "10.0.0.5/30"], ["10.0.0.2/30", "10.0.0.6/30"]]),
+        (
+            "10.1.0.0/24,fd00::/64,fd01::/64,10.2.0.0/24",
+            [
+                ["10.1.0.1/24", "fd00::1/64", "10.2.0.1/24", "fd01::1/64"],
+                ["10.1.0.2/24", "fd00::2/64", "10.2.0.2/24", "fd01::2/64"],
+            ],
+        ),
         ("192.168.222.0/24", [["192.168.222.1/24", "192.168.223.1/24"], ["192.168.222.2/24", "192.168.223.2/24"]]),
         ("10.1.0.0/24,10.9.0.0/16", [["10.1.0.1/24", "10.9.0.1/16"], ["10.1.0.2/24", "10.9.0.2/16"]]),
         ("fd00::/64", [["fd00::1/64", "fd00:0:0:1::1/64"], ["fd00::2/64", "fd00:0:0:1::2/64"]]),
@@ -188,7 +263,48 @@ def test_one_network_for_each_position(tmp_path: Path, network: str, expected: t
         ((1,), 1, "10.0.0.0/24,10.0.1.0/24", {}, "names several networks of one family"),
         ((1,), 1, "10.0.0.0/24,fd00::/64", {"mtus": [1000]}, "mtu 1000 is too small for fd00::/64, which needs 1280"),
         ((3,), 1, "10.0.0.0/24,10.0.1.0/24", {"one_network_per_mac": True}, "names 2 networks, but a node has 3 MACs"),
-        ((2,), 1, "255.255.255.0/24", {"one_network_per_mac": True}, "no network of that size is left"),
+        (
+            (2,),
+            1,
+            "255.255.255.0/24",
+            {"one_network_per_mac": True},
+            "direct network 255.255.255.0/24: no network of that size is left for MAC number 2.",
+        ),
+        (
+            (2,),
+            1,
+            "8000::/1",
+            {"one_network_per_mac": True},
+            "no network of that size is left for MAC number 2.",
+        ),
+        (
+            (1, 2, 2, 2),
+            1,
+            "10.0.0.0/30",
+            {"one_network_per_mac": True},
+            'the direct network 10.0.0.0/30 is full at node "n2": with ip0: 1 its last address has the number 2; take',
+        ),
+        (
+            (1, 2, 0, 2, 2),
+            2,
+            "10.0.0.0/30,10.0.1.0/30",
+            {"one_network_per_mac": True},
+            'the direct network 10.0.0.0/30 is full at node "n1": with ip0: 2',
+        ),
+        ((2,), 1, "10.0.0.0/24,10.0.1.0/24,fd00::/64", {}, "names several networks of one family"),
+        ((1,), 1, "fd00::/64,fd01::/64", {}, "names several networks of one family"),
+        ((1,), 0, "fd00::/64", {}, "ip0: 0 is out of range: the hosts of fd00::/64 have the numbers 1 to"),
+        ((1,), 2, "10.0.0.0/31", {}, "the hosts of 10.0.0.0/31 have the numbers 0 to 1."),
+        ((1,), 3, "10.0.0.0/30", {}, "the hosts of 10.0.0.0/30 have the numbers 1 to 2."),
+        ((1,), 4, "fd00::/126", {}, "the hosts of fd00::/126 have the numbers 1 to 3."),
+        ((1,), 1, "0.0.0.0/8", {}, "cannot be used between machines"),
+        ((1,), 1, "169.254.0.0/16", {}, "cannot be used between machines"),
+        ((1,), 1, "::1/128", {}, "cannot be used between machines"),
+        ((1,), 1, "ff00::/64", {}, "cannot be used between machines"),
+        ((1,), 1, [], {}, "direct_network expects a network"),
+        ((1,), 1, "10.0.0.0/24", {"mtus": [575]}, "mtu 575 is too small for 10.0.0.0/24, which needs 576"),
+        ((1,), 1, "fd00::/64", {"mtus": [1279]}, "mtu 1279 is too small for fd00::/64, which needs 1280"),
+        ((2,), 1, "fd00::/64", {"mtus": [None, 1279]}, "mtu 1279 is too small for fd00::/64, which needs 1280"),
     ],
 )
 def test_networks_that_do_not_do(
@@ -215,10 +331,54 @@ def test_mtu_of_each_link(tmp_path: Path, value: t.Any, expected: list[t.Any]) -
     assert [link.mtu for link in links] == expected
 
 
-@pytest.mark.parametrize("value", [0, 100, 70000, "big", True, {"a": 1}, [1500, "x"]])
-def test_mtus_that_do_not_do(value: t.Any) -> None:
-    with pytest.raises(InputError, match="mtu expects a number"):
+@pytest.mark.parametrize(
+    ("network", "mtus"), [("10.0.0.0/24", [576]), ("10.0.0.0/24", [1279]), ("fd00::/64", [1280]), ("fd00::/64", [None])]
+)
+def test_the_smallest_mtus(tmp_path: Path, network: str, mtus: list[int | None]) -> None:
+    cluster = read(tmp_path, cluster_of(1))
+    ((link,),) = hand_out_addresses(cluster, cluster.nodes, read_networks(network), mtus=mtus)
+    assert link.mtu == mtus[0]
+
+
+def test_entries_of_the_cards(tmp_path: Path) -> None:
+    cluster = read(tmp_path, cluster_of(2))
+    networks = read_networks("10.0.0.0/24,fd00::/64")
+    (links,) = hand_out_addresses(cluster, cluster.nodes, networks, mtus=[None, 1500])
+    assert as_direct_links(links) == [
+        {"mac": "02:00:00:00:00:01", "ip": ["10.0.0.1/24", "fd00::1/64"]},
+        {"mac": "02:00:00:00:00:02", "ip": ["10.0.0.2/24", "fd00::2/64"], "mtu": 1500},
+    ]
+    assert as_direct_links([]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        (0, '"0"'),
+        (575, '"575"'),
+        (65536, '"65536"'),
+        (100000, '"100000"'),
+        ("big", '"big"'),
+        ("-1500", '"-1500"'),
+        (True, '"True"'),
+        ({"a": 1}, "a mapping"),
+        ([1500, "x"], '"x"'),
+        ([1500, [1500]], "a list"),
+        ("1500 x", '"x"'),
+    ],
+)
+def test_mtus_that_do_not_do(value: t.Any, wrong: str) -> None:
+    with pytest.raises(InputError) as caught:
         read_mtus(value)
+    assert str(caught.value) == f"mtu expects a number from 576 to 65535, not {wrong}."
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("", [None]), ([], [None]), (576, [576]), ("65535", [65535]), (" 1500  9000 ", [1500, 9000]), ((1500,), [1500])],
+)
+def test_mtus(value: t.Any, expected: list[int | None]) -> None:
+    assert read_mtus(value) == expected
 
 
 @pytest.mark.parametrize(

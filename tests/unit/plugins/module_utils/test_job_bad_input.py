@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import typing as t
 from pathlib import Path
@@ -35,9 +36,9 @@ def test_bad_jobs(lab: JobLab, name: str) -> None:
 
 OPTIONS: dict[str, tuple[dict[str, t.Any], str]] = {
     "script path": ({"script_paths": ["/nowhere"]}, "script_paths: /nowhere is no folder."),
-    "network": ({"direct_network": "10.0.0.0/31"}, "ip0: 1"),
+    "network full": ({"direct_network": "10.0.0.0/31"}, 'the direct network 10.0.0.0/31 is full at node "two"'),
     "network too small": ({"direct_network": "10.0.0.0/32"}, "pair: ip0: 1 is out of range"),
-    "network full": ({"direct_network": "10.0.0.0/255.255.255.0"}, '"10.0.0.0/255.255.255.0" is no network'),
+    "network with a mask": ({"direct_network": "10.0.0.0/255.255.255.0"}, '"10.0.0.0/255.255.255.0" is no network'),
     "cluster": ({"cluster": "none"}, 'cluster: no cluster file "none" in'),
     "cluster path": ({"cluster": "/nowhere/lab"}, "/nowhere/lab: the file cannot be read: No such file or directory."),
     "cluster name": ({"cluster": "a;b"}, 'cluster: "a;b" is no name of a cluster file'),
@@ -52,11 +53,28 @@ OPTIONS: dict[str, tuple[dict[str, t.Any], str]] = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_bad_options(lab: JobLab, name: str) -> None:
     options, expected = OPTIONS[name]
-    if name == "network":
-        lab.plan(GOOD, direct_network="10.0.0.0/30")
-        assert 'is full at node "two"' in lab.error(GOOD, **options)
-    else:
-        assert expected in lab.error(GOOD, **options)
+    assert expected in lab.error(GOOD, **options)
+
+
+def test_the_smallest_network_that_does(lab: JobLab) -> None:
+    assert [node["direct_ips"] for node in lab.nodes(GOOD, direct_network="10.0.0.0/30").values()] == [
+        ["10.0.0.1"],
+        ["10.0.0.2"],
+    ]
+
+
+@pytest.mark.parametrize("limit", ["node_jobs", "plan_bytes"])
+def test_limits_are_met_exactly(lab: JobLab, limit: str) -> None:
+    job = f"{GOOD}    test: [a, b]\n"
+    shared = ("roles", "node_roles", "env", "cpu_shares", "scripts")
+    size = 0
+    for run in lab.plan(job)["runs"]:
+        for node in run["nodes"]:
+            own = {name: node["job"][name] for name in ("cluster", "netserver", "netperf") if name in node["job"]}
+            size += len(json.dumps({"node": "", "job_id": "", **{name: node[name] for name in shared}, "job": own}))
+    enough = {"node_jobs": 4, "plan_bytes": size}[limit]
+    assert len(lab.plan(job, limits=Limits(**{limit: enough}))["runs"]) == 2
+    assert f"more than {enough - 1} " in lab.error(job, limits=Limits(**{limit: enough - 1}))
 
 
 def test_files_that_cannot_be_read(lab: JobLab) -> None:

@@ -15,9 +15,11 @@ import pytest
 pytest.importorskip("yaml")
 pytest.importorskip("netaddr")
 
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
 from ansible_collections.lab.multidevice.plugins.module_utils._job_values import parse_params
 from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import (
+    SUBMISSION,
     TWO_NODES,
     JobLab,
     environment,
@@ -362,9 +364,15 @@ def test_localhost_has_all_roles_and_no_links(lab: JobLab) -> None:
     (node,) = lab.nodes(text).values()
     assert (node["node"], node["roles"], node["direct_ips"]) == ("localhost", ["server", "a.b"], [])
     assert script_ids(node) == ["daemon-netserver", "test-netperf"]
-    lab.cluster("localhost: {roles: [client, server]}", "cs-localhost")
+    (run,) = lab.plan(text)["runs"]
+    assert (run["cluster"], run["roles"]) == ("cs-localhost", ["server", "a.b"])
+    lab.cluster("here: {roles: [client, server]}", "cs-localhost")
     (node,) = lab.nodes(text).values()
-    assert node["roles"] == ["client", "server", "a.b"]
+    assert (node["node"], node["roles"]) == ("here", ["client", "server", "a.b"])
+    lab.cluster("here: {roles: [server]}\nthere: {roles: [a.b]}", "cs-localhost")
+    assert {name: node["roles"] for name, node in lab.nodes(text).items()} == {"here": ["server"], "there": ["a.b"]}
+    assert list(lab.nodes(text.replace("cluster: cs-localhost", ""), cluster="cs-localhost")) == ["here", "there"]
+    assert list(lab.nodes(text.replace("cs-localhost", "pair"), cluster="cs-localhost")) == ["here", "there"]
 
 
 def test_the_cluster_of_the_submission_wins(lab: JobLab) -> None:
@@ -376,6 +384,11 @@ def test_the_cluster_of_the_submission_wins(lab: JobLab) -> None:
     assert list(lab.nodes(text, cluster=str(lab.folder / "elsewhere" / "third.yaml"))) == ["third"]
     assert list(lab.nodes(text, cluster="cs-localhost")) == ["localhost"]
     assert lab.nodes(text, cluster="second")["other"]["env"]["cluster"] == "second"
+    assert lab.nodes(text)["inline"]["env"]["cluster"] == "pair"
+    (run,) = lab.plan(text)["runs"]
+    assert run["cluster"] == "pair"
+    (run,) = lab.plan(text.replace("cluster: pair", "cluster: "))["runs"]
+    assert run["cluster"] == "cluster_spec"
     assert list(lab.nodes(text, cluster="third", cluster_paths=[str(lab.folder / "elsewhere")])) == ["third"]
 
 
@@ -962,6 +975,11 @@ def test_the_job_of_a_node_holds_the_blocks_of_its_roles(lab: JobLab) -> None:
     cluster_spec: {nodes: {one: {roles: [server, client]}, two: {roles: [client]}}}
     x: 1
     y: {a: 1}
+    if [ -e a ]:
+      if role server:
+        disk: 1HDD
+      if role client:
+        fs: ext4
     if role server:
       x: 2
       y: {a: 1}
@@ -975,26 +993,19 @@ def test_the_job_of_a_node_holds_the_blocks_of_its_roles(lab: JobLab) -> None:
       z: 4
       x: 3
     """
-    nodes = lab.nodes(text)
-    ours = {"cluster", "x", "y", "z", "w", "netserver", "server.x", "client.x", "client.z", "cluster_spec", "server.y"}
-    assert {key: value for key, value in nodes["one"]["job"].items() if key in ours or key.startswith("if ")} == {
-        "cluster": "pair",
-        "x": 1,
-        "y": {"a": 1},
-        "server.x": 2,
-        "z": 3,
-        "netserver": {"a": {"b": 1}},
-        "w": 5,
-        "client.z": 4,
-        "client.x": 3,
-    }
-    assert {key: value for key, value in nodes["two"]["job"].items() if key in ours or key.startswith("if ")} == {
-        "cluster": "pair",
-        "x": 1,
-        "y": {"a": 1},
-        "client.x": 3,
-        "z": 4,
-    }
+    one, two = (list(node["job"].items()) for node in lab.nodes(text).values())
+    common = [("cluster", "pair"), ("x", 1), ("y", {"a": 1})]
+    of_server = [("server.x", 2), ("z", 3), ("netserver", {"a": {"b": 1}}), ("w", 5)]
+    given = one.index(("submission_id", SUBMISSION))
+    assert one[:given] == [
+        *common,
+        ("if [ -e a ]", {"disk": "1HDD", "fs": "ext4"}),
+        *of_server,
+        ("client.z", 4),
+        ("client.x", 3),
+    ]
+    given = two.index(("submission_id", SUBMISSION))
+    assert two[:given] == [*common, ("if [ -e a ]", {"fs": "ext4"}), ("z", 4), ("client.x", 3)]
 
 
 def test_each_node_has_a_job_of_its_own(lab: JobLab) -> None:
@@ -1008,12 +1019,165 @@ def test_each_node_has_a_job_of_its_own(lab: JobLab) -> None:
         assert node["job"]["netserver"] == {"y": 1} and "cluster_spec" not in node["job"]
 
 
+def test_a_whole_plan(lab: JobLab) -> None:
+    lab.cluster(
+        """
+        ip0: 5
+        vm--1: {roles: [server], macs: ["02:00:00:00:00:01", "02:00:00:00:00:02"]}
+        b: {roles: [spare]}
+        vm--2: {roles: [client, extra], macs: ["02:00:00:00:00:03"]}
+        """
+    )
+    text = """
+    cluster: pair
+    runtime: 5m
+    nr_threads: 50%
+    if role server:
+      netserver: -D
+    if role client:
+      netperf: {test: [A], nr_threads: 10%}
+    """
+    plan = lab.plan(text, mtu=9000)
+    where = str(lab.tree)
+    common = {"submission_id": SUBMISSION, "cluster_id": f"{SUBMISSION}.1", "queue": "vm", "testbox": "vm"}
+    of_job = {**common, "cluster": "pair", "runtime": "5m", "nr_threads": "50%"}
+    variables = {"env": {"cluster": "pair", "runtime": "300"}, "cpu_shares": {"nr_threads": 50.0}}
+    assert plan == {
+        "submission_id": SUBMISSION,
+        "job": f"{lab.folder}/jobs/job.yaml",
+        "warnings": [
+            f'{lab.tree}/cluster/pair: left out of cluster "pair", as they have no role of the job (server, client): b.'
+        ],
+        "runs": [
+            {
+                "cluster_id": f"{SUBMISSION}.1",
+                "number": 1,
+                "params": {"test": "A"},
+                "cluster": "pair",
+                "roles": ["server", "client"],
+                "script_roots": [where],
+                "nodes": [
+                    {
+                        "node": "vm--1",
+                        "job_id": f"{SUBMISSION}.1.1",
+                        "roles": ["server"],
+                        "node_roles": "server",
+                        **variables,
+                        "scripts": [
+                            {
+                                "id": "daemon-netserver",
+                                "name": "netserver",
+                                "kind": "daemon",
+                                "root": where,
+                                "path": "daemon/netserver",
+                                "content": None,
+                                "args": ["-D"],
+                                "env": {},
+                                "cpu_shares": {},
+                                "ready": None,
+                                "timeout": None,
+                            }
+                        ],
+                        "direct_macs": ["02:00:00:00:00:01", "02:00:00:00:00:02"],
+                        "direct_ips": ["192.168.222.5", "192.168.222.6"],
+                        "direct_prefixes": [24, 24],
+                        "direct_links": [
+                            {"mac": "02:00:00:00:00:01", "ip": ["192.168.222.5/24"], "mtu": 9000},
+                            {"mac": "02:00:00:00:00:02", "ip": ["192.168.222.6/24"], "mtu": 9000},
+                        ],
+                        "queue": "vm",
+                        "testbox": "vm",
+                        "nr_nic": 2,
+                        "job": {
+                            **of_job,
+                            "netserver": "-D",
+                            "id": f"{SUBMISSION}.1.1",
+                            "node": "vm--1",
+                            "node_roles": "server",
+                            "direct_macs": "02:00:00:00:00:01 02:00:00:00:00:02",
+                            "direct_ips": "192.168.222.5 192.168.222.6",
+                            "nr_nic": 2,
+                        },
+                    },
+                    {
+                        "node": "vm--2",
+                        "job_id": f"{SUBMISSION}.1.2",
+                        "roles": ["client", "extra"],
+                        "node_roles": "client extra",
+                        "env": {"cluster": "pair", "runtime": "300"},
+                        "cpu_shares": {"nr_threads": 50.0},
+                        "scripts": [
+                            {
+                                "id": "test-netperf",
+                                "name": "netperf",
+                                "kind": "test",
+                                "root": where,
+                                "path": "tests/netperf",
+                                "content": None,
+                                "args": [],
+                                "env": {"test": "A"},
+                                "cpu_shares": {"nr_threads": 10.0},
+                                "ready": None,
+                                "timeout": None,
+                            }
+                        ],
+                        "direct_macs": ["02:00:00:00:00:03"],
+                        "direct_ips": ["192.168.222.7"],
+                        "direct_prefixes": [24],
+                        "direct_links": [{"mac": "02:00:00:00:00:03", "ip": ["192.168.222.7/24"], "mtu": 9000}],
+                        "queue": "vm",
+                        "testbox": "vm",
+                        "nr_nic": 1,
+                        "job": {
+                            **of_job,
+                            "netperf": {"test": "A", "nr_threads": "10%"},
+                            "id": f"{SUBMISSION}.1.2",
+                            "node": "vm--2",
+                            "node_roles": "client extra",
+                            "direct_macs": "02:00:00:00:00:03",
+                            "direct_ips": "192.168.222.7",
+                            "nr_nic": 1,
+                        },
+                    },
+                ],
+            }
+        ],
+    }
+
+
+def test_machines_that_are_left_out_are_named_up_to_a_number(lab: JobLab) -> None:
+    for number in (10, 11):
+        names = [f"n{index}" for index in range(number)]
+        lab.cluster("one: {roles: [server]}\n" + "".join(f"{name}: {{roles: [spare]}}\n" for name in names))
+        assert lab.plan(job("if role server:\n"))["warnings"] == [
+            f'{lab.tree}/cluster/pair: left out of cluster "pair", as they have no role of the job (server): '
+            + ", ".join(names[:10])
+            + ("." if number == 10 else ", ....")
+        ]
+
+
 def test_a_large_cluster(lab: JobLab) -> None:
     lines = [f"n--{number}: {{roles: [{'server' if number % 10 == 0 else 'client'}]}}" for number in range(2000)]
     lab.cluster("\n".join(lines))
     (run,) = lab.plan(job("if role server:\n  netserver:\nif role client:\n  netperf:\n"))["runs"]
     assert [node["node"] for node in run["nodes"]] == [f"n--{number}" for number in range(2000)]
     assert len({node["job_id"] for node in run["nodes"]}) == 2000
+
+
+def test_folders_of_a_submission(lab: JobLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(lab.folder))
+    lab.write("other/pair", "elsewhere: {roles: [server]}")
+    text = job("if role server:\n  netserver:\n")
+    assert list(lab.nodes(text, script_paths="~/tree")) == ["one"]
+    assert list(lab.nodes(text, script_paths=["~/tree"], cluster_paths="~/other")) == ["elsewhere"]
+    assert list(lab.nodes(text, cluster_paths=["~/other"], cluster="~/tree/cluster/pair")) == ["one"]
+    assert list(lab.nodes(text, script_paths=[], cluster_paths=["~/other"])) == ["elsewhere"]
+    assert list(lab.nodes(text, script_paths=None, cluster_paths=["~/other"])) == ["elsewhere"]
+    assert lab.error(text, cluster_paths=None, cluster="none") == (
+        f'cluster: no cluster file "none" in {lab.folder}/jobs, cluster, {lab.tree}/cluster.'
+    )
+    with pytest.raises(InputError, match=r"^submission_id 'a b': only letters"):
+        plan_submission("job.yaml", submission_id="a b")
 
 
 def test_paths_relative_to_the_current_folder(lab: JobLab, monkeypatch: pytest.MonkeyPatch) -> None:

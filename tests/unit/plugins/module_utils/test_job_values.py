@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import pytest
 
@@ -89,11 +88,31 @@ def test_lines_and_merges() -> None:
         ("runtime", "until 5m", "until 5m"),
         ("warmup_duration", "1m", "60"),
         ("testtime", "10s", "10"),
+        ("test_time", "10s", "10"),
+        ("run_time", "1m", "60"),
+        ("duration", "1sec", "1"),
+        ("max_run_time", " 1 min ", "60"),
         ("time", "10s", "10s"),
+        ("runtimes", "10s", "10s"),
+        ("my_testtime", "10s", "10s"),
+        ("runtime", ["5m", "1"], "5m\n1"),
+        ("runtime", None, ""),
+        ("runtime", "", ""),
+        ("runtime", "5x", "5x"),
+        ("runtime", "0", "0"),
+        ("any", [["a", "\u00e9"], {"b": 1}], '["a", "\u00e9"]\nb=1'),
+        ("any", {"a": {"b": 1}}, "a=b=1"),
         ("nr_threads", "2dd", "2"),
         ("nr_task", "16t", "16"),
         ("worker_threads", "4x", "4"),
+        ("threads", "4x", "4"),
+        ("tasks", "4x", "4"),
+        ("nr_threads", "2 dd", "2 dd"),
+        ("nr_threads", "2", "2"),
+        ("nr_threads", 2, "2"),
         ("nr_threads", "many", "many"),
+        ("iterations", "5dd", "5dd"),
+        ("iterations", "x5", "x5"),
         ("bs", "4k", "4k"),
         ("iterations", "100x", "100"),
         ("iterations", "100", "100"),
@@ -111,7 +130,11 @@ def test_environment_text(name: str, value: t.Any, expected: str) -> None:
         ("nr_task", "12.5%", 12.5),
         ("nr_clients", "200%", 200.0),
         ("agent_threads", "100%", 100.0),
+        ("tasks", " 5 % ", 5.0),
+        ("nr_threads", "0%", 0.0),
+        ("nr_threads", "-5%", None),
         ("memory", "50%", None),
+        ("nr_", "50%", None),
         ("nr_threads", 50, None),
         ("nr_threads", "50", None),
         ("nr_threads", "x%", None),
@@ -129,6 +152,19 @@ def test_shares_of_the_cpus(name: str, value: t.Any, expected: float | None) -> 
         ("5s", 5),
         ("2 min", 120),
         ("1w", 604800),
+        ("2d", 172800),
+        ("1.5h", 5400),
+        ("3m", 180),
+        ("1sec", 1),
+        ("0.5s", 0.5),
+        (" 7 ", 7),
+        ("2.50", 2.5),
+        ("0", 0),
+        (0, 0),
+        ("-1", None),
+        ("1.", None),
+        ("1e3", None),
+        ("9" * 13, None),
         (0.5, 0.5),
         ("x", None),
         (True, None),
@@ -138,6 +174,7 @@ def test_shares_of_the_cpus(name: str, value: t.Any, expected: float | None) -> 
 )
 def test_seconds(value: t.Any, expected: t.Any) -> None:
     assert seconds_of(value) == expected
+    assert type(seconds_of(value)) is type(expected)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +186,7 @@ def test_seconds(value: t.Any, expected: t.Any) -> None:
         (True, ["true"]),
         ("a 'b c' d\\ e", ["a", "b c", "d e"]),
         ("$(reboot) `x`", ["$(reboot)", "`x`"]),
+        ("", []),
     ],
 )
 def test_arguments(value: t.Any, expected: list[str]) -> None:
@@ -169,15 +207,28 @@ def test_arguments_with_an_open_quote() -> None:
         ("", {}),
         ("test=TCP_STREAM nr_threads=1", {"test": "TCP_STREAM", "nr_threads": "1"}),
         ("a='x y' b=c=d e=", {"a": "x y", "b": "c=d", "e": ""}),
-        (["a=1"], {"a": "1"}),
+        (["a=1", "b=x y"], {"a": "1", "b": "x y"}),
+        (("a=1",), {"a": "1"}),
         ({"a": 1}, {"a": 1}),
+        ({1: [2]}, {"1": [2]}),
+        ("a=1 a=2", {"a": "2"}),
     ],
 )
 def test_params(value: t.Any, expected: dict[str, t.Any]) -> None:
     assert parse_params(value) == expected
 
 
-@pytest.mark.parametrize("value", ["test", "=1", "a='", 5, ["x"]])
-def test_bad_params(value: t.Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="params"):
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("test", 'params "test": expects name=value, such as "test=TCP_STREAM".'),
+        ("a=1 =1", 'params "=1": expects name=value, such as "test=TCP_STREAM".'),
+        ("a='", 'params "a=\'": a quote is not closed.'),
+        (5, 'params expects a mapping or a text such as "test=TCP_STREAM", not "5".'),
+        (["a=1", "x"], 'params "x": expects name=value, such as "test=TCP_STREAM".'),
+    ],
+)
+def test_bad_params(value: t.Any, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
         parse_params(value)
+    assert str(caught.value) == expected
