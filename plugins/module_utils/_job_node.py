@@ -112,7 +112,7 @@ class _Walk:
         self.roles = roles
         self.calls: list[_Call] = []
         self._names = names
-        self._searched = " or ".join(searched) or "any folder of scripts"
+        self._searched = " or ".join(searched)
         self._warn = warn
         self._variables: dict[str, Variable] = {}
         self._inline: dict[str, Script] = {}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What cannot be run, with a part of the sentence that refuses it."""
+"""What cannot be run, with the sentence that refuses it: of a job how it begins, of a cluster file a part."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
     ),
     "Python tag": (
         "x: !!python/object/apply:os.system ['true']\n",
-        'line 1: the YAML tag "tag:yaml.org,2002:python/object',
+        'job.yaml, line 1: the YAML tag "tag:yaml.org,2002:python/object',
     ),
     "scalar tag": ("x: !env HOME\n", 'job.yaml, line 1: the YAML tag "!env" is not allowed'),
     "unknown alias": ("x: *a\n", 'job.yaml, line 1: the alias "*a" has no anchor above it, or stands in it.'),
@@ -89,7 +89,7 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
         "job.yaml, line 65: nested more than 64 levels deep.",
     ),
     "exploding anchors": (LAUGHS, "job.yaml, line 6: more than 250000 values once its aliases are written out."),
-    "doubling anchors": (DOUBLING, "more than 250000 values once its aliases are written out."),
+    "doubling anchors": (DOUBLING, "job.yaml, line 17: more than 250000 values once its aliases are written out."),
     "exploding text": (
         "a: &a " + "x" * 100_000 + "\nb: [" + ", ".join(["*a"] * 1000) + "]\n",
         "job.yaml, line 2: more than 250000 values",
@@ -104,27 +104,42 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
         f"cluster: [pair, other]\n{BLOCKS}",
         'job.yaml, line 1, key "cluster": expects the name of a cluster file, not a list.',
     ),
-    "cluster is a number": (f"cluster: 5\n{BLOCKS}", 'key "cluster": expects the name of a cluster file, not "5".'),
+    "cluster is a number": (
+        f"cluster: 5\n{BLOCKS}",
+        'job.yaml, line 1, key "cluster": expects the name of a cluster file, not "5".',
+    ),
     "cluster is not there": (f"cluster: par\n{BLOCKS}", 'job.yaml, line 1, key "cluster": no cluster file "par" in'),
-    "cluster is nearly there": (f"cluster: pairr\n{BLOCKS}", "Did you mean pair?"),
-    "cluster with a path": (f"cluster: ../pair\n{BLOCKS}", '"../pair" is no name of a cluster file'),
-    "cluster with a space": (f"cluster: 'a b'\n{BLOCKS}", '"a b" is no name of a cluster file'),
+    "cluster is nearly there": (
+        f"cluster: pairr\n{BLOCKS}",
+        'job.yaml, line 1, key "cluster": no cluster file "pairr" in ',
+    ),
+    "cluster with a path": (
+        f"cluster: ../pair\n{BLOCKS}",
+        'job.yaml, line 1, key "cluster": "../pair" is no name of a cluster file',
+    ),
+    "cluster with a space": (
+        f"cluster: 'a b'\n{BLOCKS}",
+        'job.yaml, line 1, key "cluster": "a b" is no name of a cluster file',
+    ),
     "cluster without nodes": (
         f"cluster_spec: {{nodes: }}\n{BLOCKS}",
         'job.yaml, line 1: cluster "cluster_spec" has no nodes.',
     ),
-    "cluster_spec is a text": (f"cluster_spec: x\n{BLOCKS}", 'a cluster is a mapping of node names, not "x".'),
+    "cluster_spec is a text": (
+        f"cluster_spec: x\n{BLOCKS}",
+        'job.yaml, line 1: a cluster is a mapping of node names, not "x".',
+    ),
     "MAC": (
         f"cluster_spec:\n  nodes:\n    a:\n      roles: [server]\n      macs: [zz]\n{BLOCKS}",
         'job.yaml, line 5, key "macs": "zz" is no address of a network card; write it like "02:00:00:00:00:01".',
     ),
     "no role": (
         "cluster: pair\nnetperf:\n",
-        'line 1: the job has no "if role X:" block, so no machine has anything to do.',
+        'job.yaml, line 1: the job has no "if role X:" block, so no machine has anything to do.',
     ),
     "role without a node": (
         "cluster: pair\nif role server:\nif role clients:\n",
-        'line 3, key "if role clients": no node of cluster "pair" (pair) has the role "clients". Did you mean client?',
+        'job.yaml, line 3, key "if role clients": no node of cluster "pair" (pair) has the role "clients". Did you mean client?',
     ),
     "two words": (
         "cluster: pair\nif role server client:\n",
@@ -132,18 +147,33 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
     ),
     "two nested words": (
         "cluster: pair\nif role server:\n  if role a b:\n",
-        'line 3, key "if role a b": "a b" is one name',
+        'job.yaml, line 3, key "if role a b": "a b" is one name',
     ),
-    "no word": ("cluster: pair\n'if role :':\n", 'the role is missing; write "if role server:".'),
+    "no word": (
+        "cluster: pair\n'if role :':\n",
+        'job.yaml, line 2, key "if role :": the role is missing; write "if role server:".',
+    ),
     "role without a colon": (
         "cluster: pair\nif role: server\n",
-        'key "if role": the role is missing; write "if role server:"',
+        'job.yaml, line 2, key "if role": the role is missing; write "if role server:"',
     ),
-    "role with a slash": ("cluster: pair\nif role a/b:\n", '"a/b" is no name of a role: one word of letters'),
-    "role with dots": ("cluster: pair\nif role ..:\n", '".." is no name of a role'),
-    "role with shell": ("cluster: pair\nif role $(x):\n", '"$(x)" is no name of a role'),
-    "role with a newline": ('cluster: pair\n"if role a\\nb":\n', '"a\\nb" is one name here'),
-    "role PATH": ("cluster: pair\nif role PATH:\n", 'a role cannot be called "PATH"'),
+    "role with a slash": (
+        "cluster: pair\nif role a/b:\n",
+        'job.yaml, line 2, key "if role a/b": "a/b" is no name of a role: one word of letters',
+    ),
+    "role with dots": ("cluster: pair\nif role ..:\n", 'job.yaml, line 2, key "if role ..": ".." is no name of a role'),
+    "role with shell": (
+        "cluster: pair\nif role $(x):\n",
+        'job.yaml, line 2, key "if role $(x)": "$(x)" is no name of a role',
+    ),
+    "role with a newline": (
+        'cluster: pair\n"if role a\\nb":\n',
+        'job.yaml, line 2, key "if role a\\nb": "a\\nb" is one name here',
+    ),
+    "role PATH": (
+        "cluster: pair\nif role PATH:\n",
+        'job.yaml, line 2, key "if role PATH": a role cannot be called "PATH"',
+    ),
     "role is a list": (
         "cluster: pair\nif role server: [netserver]\n",
         'job.yaml, line 2, key "if role server": expects the scripts and variables of the role as a mapping, not a list.',
@@ -155,161 +185,221 @@ JOBS: dict[str, tuple[str | bytes, str]] = {
     # Constructs that are not supported
     "ERB": (
         "cluster: pair\nx: <%= `id` %>\n",
-        'line 2, key "x": the embedded Ruby "<%= `id` %>" is not run; write the value',
+        'job.yaml, line 2, key "x": the embedded Ruby "<%= `id` %>" is not run; write the value',
     ),
     "ERB on lines": (
         "cluster: pair\nx:\n  <% 3.times do |i| %>\n  - a\n",
-        'key "x": the embedded Ruby "<% 3.times do |i| %> - a" is not',
+        'job.yaml, line 2, key "x": the embedded Ruby "<% 3.times do |i| %> - a" is not',
     ),
     "ERB line": ("cluster: pair\n% if true\nx: 1\n", 'job.yaml, line 2: the embedded Ruby "% if true" is not run'),
     "ERB key": ("cluster: pair\n<%= x %>: 1\n", "job.yaml, line 2: the embedded Ruby"),
     "ERB in a script": (
         "script tests/a: |\n  <%= File.read('x') %>\n",
-        'key "script tests/a": the embedded Ruby "<%= File',
+        'job.yaml, line 1, key "script tests/a": the embedded Ruby "<%= File',
     ),
     "expression": (
         "cluster: pair\nx: '{{ runtime * 2 }}'\n",
-        'key "x": the embedded Ruby "{{ runtime * 2 }}" is not run',
+        'job.yaml, line 2, key "x": the embedded Ruby "{{ runtime * 2 }}" is not run',
     ),
-    "expression without quotes": ("x: {{ runtime * 2 }}\n", "line 1: a key must be a text"),
-    "reference in text": ("cluster: pair\nx: {{ a }} b\n", 'Write a value that holds "{{ }}" in quotes.'),
+    "expression without quotes": ("x: {{ runtime * 2 }}\n", "job.yaml, line 1: a key must be a text"),
+    "reference in text": ("cluster: pair\nx: {{ a }} b\n", "job.yaml, line 2, column 12: not YAML: "),
     "reference to nothing": (
         f"x: '{{{{ y }}}}'\n{GOOD}",
-        'line 1, key "x": "{{ y }}" refers to "y", which is no plain value',
+        'job.yaml, line 1, key "x": "{{ y }}" refers to "y", which is no plain value',
     ),
     "reference to a list": (
         f"y: [1]\nx: '{{{{ y }}}}'\n{GOOD}",
-        '"{{ y }}" refers to "y", which is no plain value of the job',
+        'job.yaml, line 2, key "x": "{{ y }}" refers to "y", which is no plain value of the job',
     ),
-    "reference to itself": (f"x: '{{{{ x }}}}'\n{GOOD}", '"{{ x }}" refers to "x", which is no plain value of the job'),
-    "reference to a reference": (f"y: '{{{{ x }}}}'\nx: '{{{{ y }}}}'\n{GOOD}", "which is no plain value of the job"),
-    "override": ("override:\n  x: 1\n", 'line 1, key "override": is not supported; write the values in the documents'),
+    "reference to itself": (
+        f"x: '{{{{ x }}}}'\n{GOOD}",
+        'job.yaml, line 1, key "x": "{{ x }}" refers to "x", which is no plain value of the job',
+    ),
+    "reference to a reference": (
+        f"y: '{{{{ x }}}}'\nx: '{{{{ y }}}}'\n{GOOD}",
+        'job.yaml, line 1, key "y": "{{ x }}" refers to "x", which is no plain value of the job',
+    ),
+    "override": (
+        "override:\n  x: 1\n",
+        'job.yaml, line 1, key "override": is not supported; write the values in the documents',
+    ),
     "if-role": (
         "netperf:\n  if-role: server\n",
-        'line 2, key "if-role": is not supported; put the script into an "if role X:"',
+        'job.yaml, line 2, key "if-role": is not supported; put the script into an "if role X:"',
     ),
     "loop": (
         "for i in 1 2:\n  netperf:\n",
-        'line 1, key "for i in 1 2": a shell "for" is not supported; put the loop into the',
+        'job.yaml, line 1, key "for i in 1 2": a shell "for" is not supported; put the loop into the',
     ),
-    "while": ("while true:\n  netperf:\n", 'a shell "while" is not supported'),
+    "while": ("while true:\n  netperf:\n", 'job.yaml, line 1, key "while true": a shell "while" is not supported'),
     "function": (
         "function foo: |\n  echo\n",
-        '"function" is not supported; write the commands as a "script tests/NAME: |"',
+        'job.yaml, line 1, key "function foo": "function" is not supported; write the commands as a "script tests/NAME: |"',
     ),
-    "command": ("command ls -l:\n", '"command" is not supported'),
-    "call": ("call foo:\n", '"call" is not supported'),
-    "source": ("source foo:\n", '"source" is not supported'),
+    "command": ("command ls -l:\n", 'job.yaml, line 1, key "command ls -l": "command" is not supported'),
+    "call": ("call foo:\n", 'job.yaml, line 1, key "call foo": "call" is not supported'),
+    "source": ("source foo:\n", 'job.yaml, line 1, key "source foo": "source" is not supported'),
     "tied parameters": (
         "a | b:\n- 1 | 2\n",
-        'key "a | b": parameters tied together are not supported; write one document',
+        'job.yaml, line 1, key "a | b": parameters tied together are not supported; write one document',
     ),
-    "tied parameters with spaces": ("os os_version:\n- debian 12\n", "parameters tied together are not supported"),
+    "tied parameters with spaces": (
+        "os os_version:\n- debian 12\n",
+        'job.yaml, line 1, key "os os_version": parameters tied together are not supported',
+    ),
     "background block": (
         f"{GOOD}load:\n  netperf: {{x: 1}}\n",
-        'line 6, key "load": names no script but holds one, "netperf"; a block that runs in the background is not supported',
+        'job.yaml, line 6, key "load": names no script but holds one, "netperf"; a block that runs in the background is not supported',
     ),
-    "roles in a block": (f"{GOOD}load:\n  if role server:\n    x: 1\n", 'names no script but holds an "if role" block'),
+    "roles in a block": (
+        f"{GOOD}load:\n  if role server:\n    x: 1\n",
+        'job.yaml, line 6, key "load": names no script but holds an "if role" block',
+    ),
     "condition without scripts": (
         f"{GOOD}if [ -e /x ]:\n  a: 1\n",
-        'line 6, key "if [ -e /x ]": sets variables but runs no script; set them in the scripts that need them.',
+        'job.yaml, line 6, key "if [ -e /x ]": sets variables but runs no script; set them in the scripts that need them.',
     ),
-    "condition of two lines": ('"if a\\nb":\n  netperf:\n', "the condition must be one line of shell"),
+    "condition of two lines": (
+        '"if a\\nb":\n  netperf:\n',
+        'job.yaml, line 1, key "if a\\nb": the condition must be one line of shell',
+    ),
     # Includes
-    "include nothing": ("<< : none.yaml\n", 'line 1, key "<<": no file "none.yaml" to include: it must lie in'),
-    "include absolute": ("<< : /etc/passwd\n", 'no file "/etc/passwd" to include'),
-    "include outside": ("<< : ../outside.yaml\n", 'no file "../outside.yaml" to include'),
-    "include through a link": ("<< : link.yaml\n", 'no file "link.yaml" to include'),
+    "include nothing": (
+        "<< : none.yaml\n",
+        'job.yaml, line 1, key "<<": no file "none.yaml" to include: it must lie in',
+    ),
+    "include absolute": ("<< : /etc/passwd\n", 'job.yaml, line 1, key "<<": no file "/etc/passwd" to include'),
+    "include outside": ("<< : ../outside.yaml\n", 'job.yaml, line 1, key "<<": no file "../outside.yaml" to include'),
+    "include through a link": ("<< : link.yaml\n", 'job.yaml, line 1, key "<<": no file "link.yaml" to include'),
     "include a loop": (
         "<< : loop.yaml\n",
         'loop.yaml, line 1, key "<<": the file "loop.yaml" includes itself, or is included',
     ),
-    "include many": ("<< : many.yaml\n", "more than 100 files are included."),
-    "include a list": ("<< : list.yaml\n", 'the file "list.yaml" must hold one mapping of keys and values.'),
-    "include documents": ("<< : two.yaml\n", 'the file "two.yaml" must hold one mapping'),
+    "include many": ("<< : many.yaml\n", 'many.yaml, line 100, key "<<": more than 100 files are included.'),
+    "include a list": (
+        "<< : list.yaml\n",
+        'job.yaml, line 1, key "<<": the file "list.yaml" must hold one mapping of keys and values.',
+    ),
+    "include documents": ("<< : two.yaml\n", 'job.yaml, line 1, key "<<": the file "two.yaml" must hold one mapping'),
     "include bad YAML": ("x: 1\n<< : bad.yaml\n", "bad.yaml, line 3, column 1: not YAML: "),
     "include ERB": ("x: 1\n<< : erb.yaml\n", 'erb.yaml, line 2, key "y": the embedded Ruby'),
-    "merge a list": ("<< : [a]\n", 'line 1, key "<<": expects a mapping, not "a".'),
+    "merge a list": ("<< : [a]\n", 'job.yaml, line 1, key "<<": expects a mapping, not "a".'),
     # Scripts
-    "inline path": ("script tests/../x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
-    "inline stats path": ("script stats/../x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
-    "inline folder": ("script bin/x: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
-    "inline without a name": ("script: |\n  a\n", 'an inline script is written "script tests/NAME: |"'),
-    "inline path after a tab": ('"script\\ttests/../x": a\n', 'an inline script is written "script tests/NAME: |"'),
+    "inline path": (
+        "script tests/../x: |\n  a\n",
+        'job.yaml, line 1, key "script tests/../x": an inline script is written "script tests/NAME: |"',
+    ),
+    "inline stats path": (
+        "script stats/../x: |\n  a\n",
+        'job.yaml, line 1, key "script stats/../x": an inline script is written "script tests/NAME: |"',
+    ),
+    "inline folder": (
+        "script bin/x: |\n  a\n",
+        'job.yaml, line 1, key "script bin/x": an inline script is written "script tests/NAME: |"',
+    ),
+    "inline without a name": (
+        "script: |\n  a\n",
+        'job.yaml, line 1, key "script": an inline script is written "script tests/NAME: |"',
+    ),
+    "inline path after a tab": (
+        '"script\\ttests/../x": a\n',
+        'job.yaml, line 1, key "script\\ttests/../x": an inline script is written "script tests/NAME: |"',
+    ),
     "inline list after a tab": (
         '"script\\ttests/x": [a]\n',
-        'key "script\\ttests/x": expects the text of the script, not a list.',
+        'job.yaml, line 1, key "script\\ttests/x": expects the text of the script, not a list.',
     ),
-    "inline list": ("script tests/x: [a]\n", 'key "script tests/x": expects the text of the script, not a list.'),
+    "inline list": (
+        "script tests/x: [a]\n",
+        'job.yaml, line 1, key "script tests/x": expects the text of the script, not a list.',
+    ),
     "open quote": (
         f"{GOOD}  sleep: it's\n",
-        'line 6, key "sleep": "it\'s" cannot be split into arguments: a quote is not',
+        'job.yaml, line 6, key "sleep": "it\'s" cannot be split into arguments: a quote is not',
     ),
     "ready for nothing": (
         f"ready: {{netsever: {{port: 5}}}}\n{GOOD}",
-        'key "ready.netsever": no daemon of that name. Did you',
+        'job.yaml, line 1, key "ready.netsever": no daemon of that name. Did you',
     ),
-    "ready for a test": (f"ready: {{netperf: {{port: 5}}}}\n{GOOD}", 'key "ready.netperf": no daemon of that name.'),
+    "ready for a test": (
+        f"ready: {{netperf: {{port: 5}}}}\n{GOOD}",
+        'job.yaml, line 1, key "ready.netperf": no daemon of that name.',
+    ),
     "ready by name": (
         f"ready: {{netserver: 5}}\n{GOOD}",
-        'key "netserver": expects one of port, file and command, and a',
+        'job.yaml, line 1, key "netserver": expects one of port, file and command, and a',
     ),
     "ready in two ways": (
         f"ready: {{netserver: {{port: 5, file: x}}}}\n{GOOD}",
-        "expects one of port, file and command",
+        'job.yaml, line 1, key "netserver": expects one of port, file and command',
     ),
     "ready port": (
         f"ready: {{netserver: {{port: 70000}}}}\n{GOOD}",
-        'key "netserver.port": expects a number from 1 to 65535',
+        'job.yaml, line 1, key "netserver.port": expects a number from 1 to 65535',
     ),
-    "ready port 0": (f"ready: {{netserver: {{port: 0}}}}\n{GOOD}", 'expects a number from 1 to 65535, not "0".'),
+    "ready port 0": (
+        f"ready: {{netserver: {{port: 0}}}}\n{GOOD}",
+        'job.yaml, line 1, key "netserver.port": expects a number from 1 to 65535, not "0".',
+    ),
     "ready port too large": (
         f"ready: {{netserver: {{port: 65536}}}}\n{GOOD}",
-        'key "netserver.port": expects a number from 1 to 65535, not "65536".',
+        'job.yaml, line 1, key "netserver.port": expects a number from 1 to 65535, not "65536".',
     ),
-    "ready port yes": (f"ready: {{netserver: {{port: yes}}}}\n{GOOD}", "expects a number from 1 to 65535, not"),
-    "ready port of text": (f"ready: {{netserver: {{port: '5'}}}}\n{GOOD}", "expects a number from 1 to 65535, not"),
+    "ready port yes": (
+        f"ready: {{netserver: {{port: yes}}}}\n{GOOD}",
+        'job.yaml, line 1, key "netserver.port": expects a number from 1 to 65535, not',
+    ),
+    "ready port of text": (
+        f"ready: {{netserver: {{port: '5'}}}}\n{GOOD}",
+        'job.yaml, line 1, key "netserver.port": expects a number from 1 to 65535, not',
+    ),
     "ready command": (
         f"ready: {{netserver: {{command: ' '}}}}\n{GOOD}",
-        'key "netserver.command": expects a text, not " ".',
+        'job.yaml, line 1, key "netserver.command": expects a text, not " ".',
     ),
     "ready with more": (
         f"ready: {{netserver: {{port: 5, prot: udp}}}}\n{GOOD}",
-        'line 1, key "netserver": expects one of port, file and command, and a timeout if need be, not port, prot.',
+        'job.yaml, line 1, key "netserver": expects one of port, file and command, and a timeout if need be, not port, prot.',
     ),
     "ready with nothing": (
         f"ready: {{netserver: {{}}}}\n{GOOD}",
-        "expects one of port, file and command, and a timeout if need be, not nothing.",
+        'job.yaml, line 1, key "netserver": expects one of port, file and command, and a timeout if need be, not nothing.',
     ),
     "ready with a timeout only": (
         f"ready: {{netserver: {{timeout: 5}}}}\n{GOOD}",
-        "expects one of port, file and command, and a timeout if need be, not timeout.",
+        'job.yaml, line 1, key "netserver": expects one of port, file and command, and a timeout if need be, not timeout.',
     ),
-    "ready file": (f"ready: {{netserver: {{file: [a]}}}}\n{GOOD}", 'key "netserver.file": expects a text, not a list.'),
+    "ready file": (
+        f"ready: {{netserver: {{file: [a]}}}}\n{GOOD}",
+        'job.yaml, line 1, key "netserver.file": expects a text, not a list.',
+    ),
     "ready timeout": (
         f"ready: {{netserver: {{port: 1, timeout: x}}}}\n{GOOD}",
-        'expects a time such as 30 or "5m", not "x".',
+        'job.yaml, line 1, key "netserver.timeout": expects a time such as 30 or "5m", not "x".',
     ),
-    "timeout": (f"timeout: {{netperf: -1}}\n{GOOD}", 'key "netperf": expects a time such as 30 or "5m", not "-1".'),
+    "timeout": (
+        f"timeout: {{netperf: -1}}\n{GOOD}",
+        'job.yaml, line 1, key "netperf": expects a time such as 30 or "5m", not "-1".',
+    ),
     "timeout of 0": (
         f"timeout: {{netperf: 0}}\n{GOOD}",
-        'line 1, key "netperf": expects a time such as 30 or "5m", not "0".',
+        'job.yaml, line 1, key "netperf": expects a time such as 30 or "5m", not "0".',
     ),
     "timeout of 0 s": (
         f"timeout: {{netperf: 0s}}\n{GOOD}",
-        'line 1, key "netperf": expects a time such as 30 or "5m", not "0s".',
+        'job.yaml, line 1, key "netperf": expects a time such as 30 or "5m", not "0s".',
     ),
     "timeout that is a mapping": (
         f"timeout: {{netperf: {{a: 1}}}}\n{GOOD}",
-        'line 1, key "netperf": expects a time such as 30 or "5m", not a mapping.',
+        'job.yaml, line 1, key "netperf": expects a time such as 30 or "5m", not a mapping.',
     ),
     "ready timeout of 0": (
         f"ready:\n  netserver:\n    port: 1\n    timeout: 0\n{GOOD}",
-        'line 4, key "netserver.timeout": expects a time such as 30 or "5m", not "0".',
+        'job.yaml, line 4, key "netserver.timeout": expects a time such as 30 or "5m", not "0".',
     ),
     "timeout of nothing": (
         f"timeout: {{netpref: 5}}\n{GOOD}",
-        'key "timeout.netpref": no script of that name. Did you mean',
+        'job.yaml, line 1, key "timeout.netpref": no script of that name. Did you mean',
     ),
     "too many runs": (
         f"{GOOD}    test: [{', '.join(['x'] * 40)}]\n  sleep: [{', '.join(['x'] * 40)}]\n",

@@ -24,13 +24,23 @@ def lab(tmp_path: Path) -> JobLab:
     return bad_input_lab(tmp_path)
 
 
+# Where the middle of a sentence depends on folders or on the library that reads YAML.
+ENDS = {
+    "cluster is nearly there": ". Did you mean pair?",
+    "reference in text": ' Write a value that holds "{{ }}" in quotes.',
+    "ready for nothing": " Did you mean netserver?",
+}
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_bad_jobs(lab: JobLab, name: str) -> None:
     job, expected = JOBS[name]
     started = time.monotonic()
     if isinstance(job, str):
         job = job.encode()
-    assert expected in lab.error(job)
+    message = lab.error(job)
+    assert message.startswith(expected), message
+    assert message.endswith(ENDS.get(name, "")), message
     assert time.monotonic() - started < 10
 
 

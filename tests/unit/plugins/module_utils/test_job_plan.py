@@ -947,6 +947,8 @@ def test_only_so_many_names_are_compared(lab: JobLab) -> None:
     plan = lab.plan(job(f"{text}if role server:\n  netpref:\nif role client:\n"))
     assert len(plan["warnings"]) == 302
     helped = [warning for warning in plan["warnings"] if "Did you mean" in warning]
+    others = [warning for warning in plan["warnings"] if warning not in helped]
+    assert [warning for warning in others if not warning.endswith("; exported as a variable.")] == []
     assert [" netpref: " in warning for warning in helped] == [True, *[False] * 199, True]
 
 
