@@ -34,6 +34,16 @@ OTHERS = {"node": "server-1", "kind": "failed"}
         ),
         (run_with(OTHERS, script("netperf", -15, stopped=True)), ["cluster.abort: 1"]),
         (run_with(OTHERS, script("netperf", None)), ["cluster.abort: 1"]),
+        (run_with({"node": "server-1"}), ["cluster.abort: 1"]),
+        (
+            run_with(OTHERS, script("disk", 3, "setup"), script("a", 0), script("netperf", 2)),
+            ["setup.disk.exit_code.3: 1", "test.netperf.exit_code.2: 1", "exit_fail: 1", "cluster.abort: 1"],
+        ),
+        (
+            run_with({"node": None, "kind": "timeout"}, script("netperf", -9)),
+            ["test.netperf.exit_code.-9: 1", "exit_fail: 1", "cluster.timeout: 1"],
+        ),
+        (run_with(OWN, script("netperf", 0)), []),
         (run_with({"node": "client-1", "kind": "results_lost"}, script("netperf", 0)), ["cluster.abort: 1"]),
         (run_with({"node": None, "kind": "timeout"}), ["cluster.timeout: 1"]),
         (run_with({"node": "client-1", "kind": "timeout"}), ["cluster.timeout: 1"]),
