@@ -854,7 +854,7 @@ def test_values_that_are_picked_and_set(lab: JobLab, params: t.Any, expected: li
     fixed = {**(parse_params(params)), "fs": "xfs", "nr_threads": 2}
     runs = lab.plan(PICKED, params=fixed)["runs"]
     assert [(run["params"]["client.netperf.test"], run["params"]["client.sleep.test"]) for run in runs] == expected
-    for run, (of_netperf, of_sleep) in zip(runs, expected, strict=True):
+    for run, (of_netperf, of_sleep) in zip(runs, expected):
         assert (run["params"]["fs"], run["params"]["nr_threads"]) == ("xfs", 2)
         server, client = run["nodes"]
         assert server["scripts"][0]["args"] == ["xfs"]
