@@ -223,7 +223,7 @@ class _Walk:
             for found in parts:
                 if found.kind != kind:
                     continue
-                script = self._inline.get(found.name, found) if found.content is not None else found
+                script = self._inline.get(found.name, found)
                 refuse_outside(script, place, key)
                 own = self._parameters(value) if isinstance(value, Block) else {}
                 record: dict[str, t.Any] = {

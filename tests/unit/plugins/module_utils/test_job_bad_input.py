@@ -54,6 +54,7 @@ OPTIONS: dict[str, tuple[dict[str, t.Any], str]] = {
     "cluster name": ({"cluster": "a;b"}, 'cluster: "a;b" is no name of a cluster file'),
     "params": ({"params": "x"}, 'params "x": expects name=value'),
     "params value": ({"params": {"x": {"y": 1}}}, 'params "x": expects a text or a list of texts, not a mapping.'),
+    "params list": ({"params": {"x": ["y", ["z"]]}}, 'params "x": expects a text or a list of texts, not a list.'),
     "params name": ({"params": {"if role server": "x"}}, 'params "if role server": this is no name of a parameter'),
     "params NUL": ({"params": {"x": "a\0b"}}, 'params "x": expects a text or a list of texts'),
     "mtu": ({"mtu": 5}, "mtu expects a number from 576 to 65535"),
