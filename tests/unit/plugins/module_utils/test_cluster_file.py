@@ -304,6 +304,13 @@ def test_one_network_for_each_position(tmp_path: Path, network: str, expected: t
         ((1,), 1, [], {}, "direct_network expects a network"),
         ((1,), 1, "10.0.0.0/24", {"mtus": [575]}, "mtu 575 is too small for 10.0.0.0/24, which needs 576"),
         ((1,), 1, "fd00::/64", {"mtus": [1279]}, "mtu 1279 is too small for fd00::/64, which needs 1280"),
+        (
+            (3,),
+            1,
+            "fd00::/64",
+            {"mtus": [None, None, 1279], "one_network_per_mac": True},
+            "mtu 1279 is too small for fd00:0:0:2::/64, which needs 1280",
+        ),
         ((2,), 1, "fd00::/64", {"mtus": [None, 1279]}, "mtu 1279 is too small for fd00::/64, which needs 1280"),
     ],
 )
