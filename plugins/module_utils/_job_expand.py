@@ -215,7 +215,7 @@ def _entries_named(block: Block, name: str) -> list[Entry]:
 
 def _is_named(entry: Entry, name: str) -> bool:
     """Whether test, netperf.test or client.netperf.test means this entry."""
-    return entry.key == name or f".{entry.dotted}".endswith(f".{name}")
+    return f".{entry.dotted}".endswith(f".{name}")
 
 
 def _picked(block: Block, library: Library, name: str, wanted: t.Sequence[t.Any]) -> Block | None:

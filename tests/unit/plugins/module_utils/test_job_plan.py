@@ -412,6 +412,8 @@ def test_direct_links_of_a_node(lab: JobLab) -> None:
         {"mac": "02:00:00:00:00:0b", "ip": ["10.0.0.2/24", "fd00::2/64"], "mtu": 9000},
     ]
     assert node["job"]["direct_ips"] == "10.0.0.1 fd00::1 10.0.0.2 fd00::2"
+    (node,) = lab.nodes(job("if role server:\n"), direct_network="10.0.0.0/24", one_network_per_mac=True).values()
+    assert node["direct_ips"] == ["10.0.0.1", "10.0.1.1"]
 
 
 # Inline scripts, conditions, settings of scripts
@@ -663,6 +665,11 @@ def test_lists_of_monitors_make_no_runs(lab: JobLab, text: str, params: list[dic
     lab.scripts("monitors/top", options=["level"])
     lab.scripts("programs/both/run", "programs/both/monitor")
     assert [run["params"] for run in lab.plan(job(f"if role server:\n{text}"))["runs"]] == params
+
+
+def test_a_monitor_has_no_arguments_of_a_list(lab: JobLab) -> None:
+    (script,) = lab.nodes(job("if role server:\n  iostat: [1, 2]\n"))["one"]["scripts"]
+    assert (script["args"], script["env"]) == ([], {})
 
 
 @pytest.mark.parametrize(
