@@ -11,6 +11,7 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.book import Blocker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
@@ -38,6 +39,10 @@ def reserve(coordinator: Coordinator, run: str, lease: float = LONG) -> list[tup
     """What is in the way: machine, run, and whether that run holds it rather than waits for it."""
     blockers, _waited = coordinator.book.reserve(run, lease=lease)
     return [(blocker.machine, blocker.run, blocker.since is not None) for blocker in blockers]
+
+
+def client_of(coordinator: Coordinator) -> t.Any:
+    return coordinator._client.redis
 
 
 @pytest.fixture
@@ -75,48 +80,163 @@ def test_who_comes_first_keeps_what_it_waits_for(book_of: Coordinator) -> None:
     assert reserve(book_of, late) == []
 
 
+def end_lease(coordinator: Coordinator, run: str) -> None:
+    """As when a controller has not been heard from for as long as its lease allows; others were."""
+    client_of(coordinator).zadd("sched/reservation_leases", {run: 1})
+
+
+def lease_left(coordinator: Coordinator, run: str) -> float | None:
+    """How many seconds are left of a controller's lease."""
+    end = client_of(coordinator).zscore("sched/reservation_leases", run)
+    return None if end is None else end / 1000 - coordinator.now()
+
+
 def test_what_a_dead_controller_holds_or_waits_for_becomes_free(book_of: Coordinator) -> None:
     holder, waiter, last = (register(book_of, machines) for machines in (["a"], ["a", "b"], ["a", "b"]))
-    assert reserve(book_of, holder, lease=0.4) == []
-    assert reserve(book_of, waiter, lease=0.2) == [("a", holder, True)]
-    begin = time.monotonic()
-    blockers, waited = book_of.book.reserve(last, lease=0.6, slice_seconds=20)
-    assert blockers == []
-    assert 0.2 <= waited <= time.monotonic() - begin + 0.1
-    assert time.monotonic() - begin < 10
+    assert reserve(book_of, holder) == []
+    assert reserve(book_of, waiter) == [("a", holder, True)]
+    assert reserve(book_of, last) == [("a", holder, True), ("b", waiter, False)]
+    end_lease(book_of, holder)
+    assert reserve(book_of, last) == [("a", waiter, False), ("b", waiter, False)]
+    end_lease(book_of, waiter)
+    assert reserve(book_of, last) == []
     assert book_of.book.holders() == {"a": last, "b": last}
+    assert book_of.book.waiting() == []
+    assert lease_left(book_of, holder) is lease_left(book_of, waiter) is None
+
+
+def test_a_lease_that_ends_is_seen_by_who_waits_without_a_word_of_anybody(book_of: Coordinator) -> None:
+    holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
+    assert reserve(book_of, holder, lease=0.5) == []
+    blockers, waited = book_of.book.reserve(waiter, lease=1.2, slice_seconds=60)
+    assert blockers == []
+    # As often as its own lease has it renewed, and not only when its slice is over.
+    assert waited < 30
+
+
+def test_a_run_that_waits_is_told_since_when(book_of: Coordinator) -> None:
+    holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
+    assert book_of.book.reserve(holder, lease=LONG) == ([], 0)
+    blockers, waited = book_of.book.reserve(waiter, lease=LONG)
+    assert waited == 0
+    since = blockers[0].since
+    assert since is not None and abs(since - book_of.now()) < 60
+    at = time.strftime("%H:%M:%S", time.localtime(since))
+    assert str(blockers[0]) == f"a is held by run {holder} since {at}"
+    client_of(book_of).hincrby(f"sched/cluster/{waiter}", "asked", -3000_000)
+    _blockers, waited = book_of.book.reserve(waiter, lease=LONG)
+    assert 3000 <= waited < 3060
+    late = register(book_of, ["a"])
+    book_of.book.release(holder, "a")
+    assert [str(blocker) for blocker in book_of.book.reserve(late, lease=LONG)[0]] == [
+        f"run {waiter} waits for a already"
+    ]
+    blockers, waited = book_of.book.reserve(waiter, lease=LONG)
+    assert blockers == [] and 3000 <= waited < 3060
 
 
 def test_machines_of_a_run_that_is_gone_become_free_with_its_controller(book_of: Coordinator) -> None:
-    removed, expired = register(book_of, ["a", "b"]), register(book_of, ["c"], retention=0.2)
-    assert reserve(book_of, removed, lease=0.3) == reserve(book_of, expired, lease=0.3) == []
+    removed, expired = register(book_of, ["a", "b"]), register(book_of, ["c"])
+    assert reserve(book_of, removed) == reserve(book_of, expired) == []
     assert book_of.remove(removed)
+    client_of(book_of).delete(*client_of(book_of).keys(f"sched/cluster/{expired}*"))
     assert book_of.book.release(removed, "a")
     assert book_of.book.holders() == {"b": removed, "c": expired}
-    time.sleep(0.4)
+    end_lease(book_of, removed)
+    end_lease(book_of, expired)
     book_of.queues.turn()
     assert book_of.book.holders() == {}
 
 
+def test_a_lease_lasts_until_the_last_machine_is_released(book_of: Coordinator) -> None:
+    there, removed = register(book_of, ["a", "b"]), register(book_of, ["c", "d"])
+    assert reserve(book_of, there) == reserve(book_of, removed) == []
+    assert book_of.remove(removed)
+    for run, (first, second) in ((there, "ab"), (removed, "cd")):
+        assert book_of.book.release(run, first)
+        assert lease_left(book_of, run) is not None
+        assert book_of.book.release(run, second)
+        assert lease_left(book_of, run) is None
+    assert client_of(book_of).keys("sched/cluster/*/held") == []
+
+
 def test_a_lease_that_is_renewed_lasts(book_of: Coordinator) -> None:
     holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
-    assert reserve(book_of, holder, lease=0.3) == []
-    for _ in range(4):
-        time.sleep(0.15)
-        book_of.book.renew(holder, 0.3)
-    assert reserve(book_of, waiter) == [("a", holder, True)]
+    assert reserve(book_of, holder, lease=1000) == []
+    assert reserve(book_of, waiter, lease=2000) == [("a", holder, True)]
+    for run, seconds in ((holder, 1000), (waiter, 2000)):
+        left = lease_left(book_of, run)
+        assert left is not None and seconds - 60 < left <= seconds
+        # Too late, but before anybody has noticed.
+        end_lease(book_of, run)
+        book_of.book.renew(run, seconds + 5000)
+        left = lease_left(book_of, run)
+        assert left is not None and seconds + 4940 < left <= seconds + 5000
+    assert reserve(book_of, waiter, lease=3000) == [("a", holder, True)]
+    left = lease_left(book_of, waiter)
+    assert left is not None and 2940 < left <= 3000, "to ask is a sign of life too"
+    assert reserve(book_of, holder, lease=4000) == []
+    left = lease_left(book_of, holder)
+    assert left is not None and 3940 < left <= 4000
+
+
+def test_a_controller_that_was_given_up_is_not_revived(book_of: Coordinator) -> None:
+    given_up, stranger = register(book_of, ["a"]), register(book_of, ["b"])
+    assert reserve(book_of, given_up) == []
+    end_lease(book_of, given_up)
+    book_of.queues.turn()
+    book_of.book.renew(given_up, LONG)
+    book_of.book.renew(stranger, LONG)
+    assert lease_left(book_of, given_up) is lease_left(book_of, stranger) is None
+    assert book_of.book.holders() == {}
 
 
 def test_a_waiter_is_woken_by_the_release(book_of: Coordinator) -> None:
     holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
     assert reserve(book_of, holder) == []
-    releasing = threading.Timer(0.3, lambda: book_of.book.release(holder, "a"))
-    releasing.start()
-    begin = time.monotonic()
-    blockers, _waited = book_of.book.reserve(waiter, lease=LONG, slice_seconds=30)
-    releasing.join()
-    assert blockers == []
-    assert time.monotonic() - begin < 15
+    assert asks_until_woken(book_of, waiter, lambda: book_of.book.release(holder, "a")) == []
+
+
+@pytest.mark.parametrize("how", ["withdraws", "is aborted and asks again", "is removed"])
+def test_a_waiter_is_woken_by_one_before_it_that_waits_no_longer(book_of: Coordinator, how: str) -> None:
+    holder, before, waiter = (register(book_of, machines) for machines in (["a"], ["a", "b"], ["b"]))
+    assert reserve(book_of, holder) == []
+    assert reserve(book_of, before) == [("a", holder, True)]
+
+    def make_way() -> None:
+        if how == "withdraws":
+            book_of.book.withdraw(before)
+        elif how == "is removed":
+            book_of.remove(before)
+        else:
+            book_of.abort(before, {"text": "enough"})
+            with pytest.raises(CoordinationError, match="is over: enough"):
+                reserve(book_of, before)
+
+    assert asks_until_woken(book_of, waiter, make_way) == []
+    assert book_of.book.waiting() == []
+
+
+def asks_until_woken(coordinator: Coordinator, run: str, wake: t.Callable[[], object]) -> list[Blocker]:
+    """What is in a run's way after something has happened while it waited, which has to wake it."""
+    answers: list[list[Blocker]] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(coordinator.book.reserve(run, lease=LONG, slice_seconds=60)[0])
+    )
+
+    def waits() -> bool:
+        return bool(client_of(coordinator).info("clients")["blocked_clients"])
+
+    asking.start()
+    deadline = time.monotonic() + 30
+    while not waits():
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
+    wake()
+    # Redis lets it go on together with the change, so that this is no matter of time.
+    assert not waits()
+    asking.join(90)
+    return answers[0]
 
 
 def test_an_unknown_run_is_refused(book_of: Coordinator) -> None:

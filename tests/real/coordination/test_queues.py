@@ -12,13 +12,16 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
+    DEFAULT_RETENTION,
+    Coordinator,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
     file_digest,
     open_exchange,
     tree_name,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import GivenUp, Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 from hypothesis import HealthCheck, settings
@@ -29,6 +32,7 @@ from coordination.plans import make_plan
 from coordination.redis_server import RedisServer
 
 LONG = 600.0
+DAY = 86400
 
 
 @pytest.fixture
@@ -45,6 +49,15 @@ def submit(lab: Coordinator, queues: t.Sequence[str], **options: t.Any) -> str:
         node["node"], node["queue"] = f"{queue}--{number}", queue
     work = {node["job_id"]: {"node": node["node"]} for node in plan["runs"][0]["nodes"]}
     assert lab.submit(plan, work, **options)
+    return str(plan["runs"][0]["cluster_id"])
+
+
+def register(lab: Coordinator, *machines: str, **options: t.Any) -> str:
+    """Register a controller's run of these machines; returns its id."""
+    plan = make_plan([["client"] for _ in machines])
+    for node, machine in zip(plan["runs"][0]["nodes"], machines, strict=True):
+        node["node"] = machine
+    lab.register(plan, **options)
     return str(plan["runs"][0]["cluster_id"])
 
 
@@ -81,6 +94,48 @@ def abort_text(lab: Coordinator, run: str) -> str:
     return str(info["reason"]["text"])
 
 
+def redis_of(lab: Coordinator) -> t.Any:
+    return lab._client.redis
+
+
+def ago(lab: Coordinator, seconds: float) -> int:
+    """A time so many seconds before now, by the server's clock, in ms."""
+    return int((lab.now() - seconds) * 1000)
+
+
+def end_lease(lab: Coordinator, machine: str, *, silent: float = 3000) -> None:
+    """As when a worker was last heard from so many seconds ago, and its lease has ended since; others were heard from."""
+    redis_of(lab).hset(f"sched/worker/{machine}", "seen", ago(lab, silent))
+    redis_of(lab).zadd("sched/worker_leases", {machine: 1})
+
+
+def end_node_lease(lab: Coordinator, run: str, node: str) -> None:
+    redis_of(lab).zadd(f"sched/cluster/{run}/leases", {node: 1})
+
+
+def expire(lab: Coordinator, run: str) -> None:
+    """As when the time is over for which a run is kept."""
+    redis_of(lab).delete(*redis_of(lab).keys(f"sched/cluster/{run}*"))
+
+
+def length_of(text: str) -> tuple[str, int]:
+    """What is said of how long something took, apart from how long."""
+    said, _for, seconds = text.removesuffix(" s").rpartition(" for ")
+    return said, int(seconds)
+
+
+def node_events(lab: Coordinator, run: str, node: str | None) -> list[tuple[str, t.Any]]:
+    return [(event["what"], event["data"]) for event in lab.events(run) if event["node"] == node]
+
+
+def wait_until_blocked(lab: Coordinator) -> None:
+    """Until a client waits in Redis for something to happen."""
+    deadline = time.monotonic() + 30
+    while not redis_of(lab).info("clients")["blocked_clients"]:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
+
+
 def test_a_gang_is_taken_in_one_step_when_the_last_worker_has_come(lab: Coordinator) -> None:
     a, b = a_worker("a"), a_worker("b")
     run = submit(lab, ["a", "b"])
@@ -99,7 +154,7 @@ def test_a_gang_is_taken_in_one_step_when_the_last_worker_has_come(lab: Coordina
 
 
 def test_the_stream_shows_who_waits_and_who_holds(lab: Coordinator) -> None:
-    client: t.Any = lab._client.redis
+    client = redis_of(lab)
     first, second = submit(lab, ["a"]), submit(lab, ["a"])
     assert [entry["cluster_id"] for _id, entry in client.xrange("sched/queue/a")] == [first, second]
     a = a_worker("a")
@@ -162,21 +217,18 @@ def test_several_workers_serve_one_queue(lab: Coordinator) -> None:
     vms = [a_worker(f"host-{number}", "vm") for number in range(3)]
     run, next_run = submit(lab, ["vm", "vm"]), submit(lab, ["vm"])
     come(lab, vms[0])
-    assert holds(lab, vms[0]) is None or holds(lab, vms[0]) == f"{next_run}.1"
-    come(lab, *vms[1:])
-    held = {holds(lab, worker) for worker in vms}
-    assert held == {f"{run}.1", f"{run}.2", f"{next_run}.1"}
+    assert holds(lab, vms[0]) == f"{next_run}.1", "a run that lacks a worker lets others pass"
+    come(lab, vms[1])
+    assert holds(lab, vms[1]) is None, "one that waits for a busy worker does not"
+    come(lab, vms[2])
+    assert [holds(lab, worker) for worker in vms] == [f"{next_run}.1", f"{run}.1", f"{run}.2"]
 
 
 def test_a_controller_and_workers_stand_in_one_line(lab: Coordinator) -> None:
     a, b = a_worker("a"), a_worker("b")
     come(lab, a, b)
     queued = submit(lab, ["a"])
-    plan = make_plan([["client"], ["client"]])
-    for node, machine in zip(plan["runs"][0]["nodes"], ["a", "b"], strict=True):
-        node["node"] = machine
-    lab.register(plan)
-    pushed = plan["runs"][0]["cluster_id"]
+    pushed = register(lab, "a", "b")
     blockers, _waited = lab.book.reserve(pushed, lease=LONG)
     assert [(blocker.machine, blocker.run) for blocker in blockers] == [("a", queued)]
     later = submit(lab, ["b"])
@@ -190,35 +242,102 @@ def test_a_controller_and_workers_stand_in_one_line(lab: Coordinator) -> None:
 
 
 def test_a_worker_that_dies_before_the_run_has_begun_gives_its_node_job_back(lab: Coordinator) -> None:
-    a, b = a_worker("a", lease=0.3), a_worker("b")
+    a, b = a_worker("a"), a_worker("b")
     run = submit(lab, ["a", "b"])
-    late = submit(lab, ["a"])
     come(lab, b, a)
+    late = submit(lab, ["a"], priority=100)
     lab.write_state(f"{run}.1", ip="192.0.2.1")
+    lab.renew(run, ["a--1", "b--2"], LONG)
     lab.arrive(f"{run}.1", "start")
-    time.sleep(0.4)
+    end_lease(lab, "a")
     assert holds(lab, b) == f"{run}.2"
-    assert lab.node(f"{run}.1")["state"] == "registered"
+    node = lab.node(f"{run}.1")
+    assert (node["state"], node["times"]) == ("registered", {})
     assert lab.queues.open_jobs([run]) == {f"{run}.1": None, f"{run}.2": "b"}
+    assert lab.book.holders() == {"b": run}
     # It is ahead of all that wait, and its barrier waits for whoever comes.
     assert lab.book.waiting() == [run, late]
-    assert [entry["node"] for entry in lab.info(run)["barriers"]["start"]["missing"]] == ["a--1", "b--2"]
+    start = lab.info(run)["barriers"]["start"]
+    assert [entry["node"] for entry in start["missing"]] == ["a--1", "b--2"]
+    what, why = node_events(lab, run, "a--1")[-1]
+    assert what == "given_back"
+    said, seconds = length_of(why)
+    assert said == "the worker on a was not heard from" and 3000 <= seconds < 3060
+    assert redis_of(lab).zrange(f"sched/cluster/{run}/leases", 0, -1) == ["b--2"]
+    assert list(redis_of(lab).hgetall(f"sched/cluster/{run}/promises")) == ["b--2"]
+    assert redis_of(lab).xpending("sched/queue/a", "workers")["pending"] == 0
     another = a_worker("a", token="2")
     come(lab, another)
     assert holds(lab, another) == f"{run}.1"
     assert lab.info(run)["result"] is None
+    assert [event["what"] for event in lab.events(run)].count("given_back") == 1
+
+
+def test_of_an_arrival_at_the_start_nothing_stays_when_the_node_job_is_given_back(lab: Coordinator) -> None:
+    come(lab, a_worker("a"), a_worker("b"))
+    run = submit(lab, ["a", "b"])
+    assert lab.wait(f"{run}.1", "start", slice_seconds=0, retries=3).retries == 1
+    barrier = f"sched/cluster/{run}/barrier/start"
+    assert set(redis_of(lab).hgetall(barrier)) == {"participants", "at:a--1", "retries:a--1"}
+    lab.queues.leave("a", "1")
+    assert redis_of(lab).hgetall(barrier) == {"participants": "all"}
+    assert not redis_of(lab).exists(f"sched/cluster/{run}/arrived/start")
+
+
+def test_node_jobs_that_are_given_back_keep_the_order_of_their_runs(lab: Coordinator) -> None:
+    come(lab, *(a_worker(machine) for machine in ("a", "b", "c", "d")))
+    first, second, third = submit(lab, ["a", "d"]), submit(lab, ["b"]), submit(lab, ["c"])
+    waiting = submit(lab, ["a", "b", "c", "d"], priority=100)
+    for machine in ("c", "a", "b", "d"):
+        lab.queues.leave(machine, "1")
+    assert lab.book.waiting() == [first, second, third, waiting]
+
+
+def test_what_is_given_back_is_kept_no_longer_than_its_run(lab: Coordinator) -> None:
+    run = submit(lab, ["a"])
+    come(lab, a_worker("a"))
+    lab.queues.leave("a", "1")
+    come(lab, a_worker("a", token="2"))
+    lab.queues.leave("a", "2")
+    keys = redis_of(lab).keys(f"sched/cluster/{run}*")
+    lasting = {key: redis_of(lab).pttl(key) for key in keys}
+    assert f"sched/cluster/{run}/queued" in lasting and f"sched/cluster/{run}/given" in lasting
+    assert {key: 0 < left <= 1000 * DEFAULT_RETENTION for key, left in lasting.items()} == dict.fromkeys(keys, True)
 
 
 def test_a_worker_that_dies_afterwards_aborts_the_run(lab: Coordinator) -> None:
-    a, b = a_worker("a", lease=0.3), a_worker("b")
+    a, b = a_worker("a"), a_worker("b")
     run = submit(lab, ["a", "b"])
     come(lab, a, b)
     pass_barrier(lab, run, 2)
-    time.sleep(0.4)
-    holds(lab, b)
-    assert abort_text(lab, run).startswith("a--1: the worker on a was not heard from for ")
+    end_lease(lab, "a")
+    assert holds(lab, b) == f"{run}.2"
+    said, seconds = length_of(abort_text(lab, run))
+    assert said == "a--1: the worker on a was not heard from" and 3000 <= seconds < 3060
+    reason = lab.info(run)["reason"]
+    assert (reason["kind"], reason["node"]) == ("lost", "a--1")
+    assert node_events(lab, run, "a--1")[-1] == ("worker_lost", reason["text"].removeprefix("a--1: "))
     assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
     assert lab.book.holders() == {"b": run}
+    assert [worker["machine"] for worker in lab.queues.workers()] == ["b"]
+
+
+@pytest.mark.parametrize("how", ["leaves", "dies"])
+def test_a_node_job_of_an_aborted_run_is_not_given_back(lab: Coordinator, how: str) -> None:
+    a, b = a_worker("a"), a_worker("b")
+    run = submit(lab, ["a", "b"])
+    come(lab, a, b)
+    lab.abort(run, {"text": "enough"})
+    if how == "leaves":
+        lab.queues.leave("a", "1")
+    else:
+        end_lease(lab, "a")
+        lab.queues.turn()
+    assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
+    assert lab.book.waiting() == []
+    assert abort_text(lab, run) == "enough"
+    assert lab.node(f"{run}.1")["state"] == "abort"
+    assert [what for what, _data in node_events(lab, run, "a--1")] == ["taken", "abort", "worker_lost"]
 
 
 def test_a_node_lease_that_ends_before_the_run_has_begun_leaves_it_to_the_worker(lab: Coordinator) -> None:
@@ -226,12 +345,12 @@ def test_a_node_lease_that_ends_before_the_run_has_begun_leaves_it_to_the_worker
     run = submit(lab, ["a", "b"])
     come(lab, a, b)
     lab.write_state(f"{run}.1", ip="192.0.2.1")
-    lab.renew(run, ["a--1"], 0.05)
-    time.sleep(0.1)
+    lab.renew(run, ["a--1"], LONG)
+    end_node_lease(lab, run, "a--1")
     assert lab.sweep(run) is None
     pass_barrier(lab, run, 2)
-    lab.renew(run, ["a--1"], 0.05)
-    time.sleep(0.1)
+    lab.renew(run, ["a--1"], LONG)
+    end_node_lease(lab, run, "a--1")
     reason = lab.sweep(run)
     assert reason is not None and reason["node"] == "a--1"
 
@@ -259,46 +378,77 @@ def test_results_that_never_come_are_waited_for_no_longer_than_the_worker_lives(
     run = submit(lab, ["a"])
     come(lab, a_worker("a", token="1"))
     pass_barrier(lab, run, 1)
-    come(lab, a_worker("a", token="2", lease=0.2))
+    come(lab, a_worker("a", token="2"))
     assert lab.queues.open_jobs([run]) == {f"{run}.1": "a"}
-    time.sleep(0.3)
+    assert [(worker["job_id"], worker["left_job_id"]) for worker in lab.queues.workers()] == [(None, f"{run}.1")]
+    end_lease(lab, "a")
     lab.queues.turn()
     assert lab.queues.open_jobs([run]) == {}
+    assert node_events(lab, run, "a--1")[-1] == ("worker_lost", "its worker is gone")
 
 
 def test_results_of_a_worker_that_was_given_up_still_count_as_handed_in(lab: Coordinator) -> None:
-    a = a_worker("a", lease=0.2)
     run = submit(lab, ["a"])
-    come(lab, a)
+    come(lab, a_worker("a"))
     pass_barrier(lab, run, 1)
-    time.sleep(0.3)
+    end_lease(lab, "a")
     lab.queues.turn()
     assert lab.queues.open_jobs([run]) == {}
     assert not lab.queues.done("a", "1", f"{run}.1")
-    assert [event["what"] for event in lab.events(run)][-1] == "handed_in"
+    assert node_events(lab, run, "a--1")[-1] == ("handed_in", "a")
 
 
 def test_a_run_whose_queues_have_too_few_workers_gives_up_for_everyone(lab: Coordinator) -> None:
     come(lab, a_worker("a"), a_worker("host-1", "vm"))
-    run = submit(lab, ["a", "nobody", "vm", "vm"], queue_timeout=0.3)
+    run = submit(lab, ["a", "nobody", "vm", "vm", "also", "last", "more"], queue_timeout=2000)
     lab.queues.turn()
     passes = submit(lab, ["a"])
     assert holds(lab, a_worker("a")) == f"{passes}.1", "a run that lacks a worker lets others pass"
-    time.sleep(0.4)
+    redis_of(lab).hset(f"sched/cluster/{run}", "lacking", ago(lab, 1000))
     lab.queues.turn()
-    text = abort_text(lab, run)
-    assert text == "queue nobody has no worker, queue vm has 1 of the 2 workers that it takes, for 0 s"
-    assert lab.queues.queues() == {"a": [{**lab.queues.queues()["a"][0]}], "vm": []}
+    assert lab.info(run)["result"] is None
+    assert lab.book.waiting() == [run]
+    redis_of(lab).hset(f"sched/cluster/{run}", "lacking", ago(lab, 3000))
+    lab.queues.turn()
+    said, seconds = length_of(abort_text(lab, run))
+    assert said == (
+        "queue also has no worker, queue last has no worker, queue more has no worker, queue nobody has no worker, "
+        "queue vm has 1 of the 2 workers that it takes,"
+    )
+    assert 3000 <= seconds < 3060
+    assert lab.info(run)["reason"]["kind"] == "timeout"
+    assert lab.book.waiting() == []
+    assert {queue: [job["job_id"] for job in jobs] for queue, jobs in lab.queues.queues().items()} == {
+        "a": [f"{passes}.1"],
+        "vm": [],
+    }
+
+
+def test_the_time_without_a_worker_counts_anew_when_there_was_one(lab: Coordinator) -> None:
+    come(lab, a_worker("a"))
+    lab.book.reserve(register(lab, "a"), lease=LONG)
+    run = submit(lab, ["a", "b"], queue_timeout=2000)
+    redis_of(lab).hset(f"sched/cluster/{run}", "lacking", ago(lab, 1500))
+    come(lab, a_worker("b"))
+    assert redis_of(lab).hget(f"sched/cluster/{run}", "lacking") is None
+    lab.queues.leave("b", "1")
+    since = redis_of(lab).hget(f"sched/cluster/{run}", "lacking")
+    assert since is not None and int(since) > ago(lab, 1000)
+    lab.queues.turn()
+    assert redis_of(lab).hget(f"sched/cluster/{run}", "lacking") == since
+    assert lab.info(run)["result"] is None
 
 
 def test_waiting_for_busy_workers_is_not_limited(lab: Coordinator) -> None:
     a = a_worker("a")
     come(lab, a)
     holder = submit(lab, ["a"])
-    waiter = submit(lab, ["a"], queue_timeout=0.1)
-    time.sleep(0.3)
+    waiter = submit(lab, ["a"], queue_timeout=1e-9)
+    lab.queues.turn()
+    lab.queues.turn()
     assert holds(lab, a) == f"{holder}.1"
     assert lab.info(waiter)["result"] is None
+    assert redis_of(lab).hget(f"sched/cluster/{waiter}", "lacking") is None
 
 
 def test_an_aborted_run_leaves_its_queues(lab: Coordinator) -> None:
@@ -322,12 +472,32 @@ def test_the_scripts_of_a_run_that_waits_are_kept_as_long_as_it(lab: Coordinator
     plan = make_plan([["client"]])
     node = plan["runs"][0]["nodes"][0]
     node["queue"] = "a"
-    lab.submit(plan, {node["job_id"]: {"trees": {"/scripts": file_digest(packed)}}}, retention=1)
-    for _ in range(15):
-        time.sleep(0.1)
-        lab.queues.turn()
-    assert lab.queues.work(node["job_id"])
-    assert exchange.get(tree_name(file_digest(packed)), tmp_path / "fetched")
+    digest = file_digest(packed)
+    client, run, tree = redis_of(lab), plan["runs"][0]["cluster_id"], f"sched/files/{tree_name(digest)}"
+    lab.submit(plan, {node["job_id"]: {"trees": {"/scripts": digest}}}, retention=1000)
+    client.pexpire(tree, 100_000)
+    lab.queues.turn()
+    assert client.pttl(tree) <= 100_000, "so early, nothing is done"
+    for key in client.keys(f"sched/cluster/{run}*"):
+        client.pexpire(key, 850_000)
+    client.hset(f"sched/cluster/{run}", "expires", ago(lab, -850))
+    lab.queues.turn()
+    for key in (tree, f"sched/cluster/{run}", f"sched/cluster/{run}/jobs", f"sched/cluster/{run}/queued"):
+        assert 900_000 < client.pttl(key) <= 1000_000, key
+    # Another run may need it longer.
+    client.pexpire(tree, 5000_000)
+    client.hset(f"sched/cluster/{run}", "expires", ago(lab, -850))
+    lab.queues.turn()
+    assert client.pttl(tree) > 4000_000
+    assert exchange.get(tree_name(digest), tmp_path / "fetched")
+
+
+def test_a_run_that_waits_without_scripts_is_kept_too(lab: Coordinator) -> None:
+    run = submit(lab, ["a"], retention=1000)
+    redis_of(lab).hset(f"sched/cluster/{run}", "expires", ago(lab, -850))
+    redis_of(lab).pexpire(f"sched/cluster/{run}/queued", 850_000)
+    lab.queues.turn()
+    assert redis_of(lab).pttl(f"sched/cluster/{run}/queued") > 900_000
 
 
 def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
@@ -343,19 +513,35 @@ def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
 def test_a_waiting_worker_is_woken_by_its_node_job(lab: Coordinator) -> None:
     a = a_worker("a")
     _job, position = lab.queues.come(a)
-    submitted: list[str] = []
-    submitting = threading.Timer(0.3, lambda: submitted.append(submit(lab, ["a"])))
-    submitting.start()
+    given: list[str | None] = []
+    waiting = threading.Thread(target=lambda: given.append(lab.queues.wait(a, position, 60)))
     begin = time.monotonic()
-    job_id = lab.queues.wait(a, position, 30)
-    submitting.join()
-    assert job_id == f"{submitted[0]}.1"
-    assert time.monotonic() - begin < 4
+    waiting.start()
+    wait_until_blocked(lab)
+    run = submit(lab, ["a"])
+    waiting.join(90)
+    assert given == [f"{run}.1"]
+    assert time.monotonic() - begin < 50
+
+
+def test_a_worker_that_waits_in_vain_goes_on_later(lab: Coordinator) -> None:
+    a = a_worker("a")
+    _job, position = lab.queues.come(a)
+    assert lab.queues.wait(a, position, 0.01) is None
+    run = submit(lab, ["a"])
+    begin = time.monotonic()
+    assert lab.queues.wait(a, position, 60) == f"{run}.1", "what came meanwhile is found at once"
+    assert time.monotonic() - begin < 50
+    job, later = lab.queues.come(a)
+    assert (job, later > position) == (f"{run}.1", True)
+    lab.queues.leave("a", "1")
+    with pytest.raises(GivenUp):
+        lab.queues.wait(a, later, 0.01)
 
 
 def pass_time(lab: Coordinator, seconds: float) -> None:
     """As if so many seconds had gone by without a word of anybody."""
-    client: t.Any = lab._client.redis
+    client = redis_of(lab)
     for name in ("worker_leases", "reservation_leases"):
         for member in client.zrange(f"sched/{name}", 0, -1):
             client.zincrby(f"sched/{name}", -seconds * 1000, member)
@@ -387,11 +573,11 @@ def test_a_node_job_that_ends_each_of_its_workers_is_given_out_five_times(lab: C
 
 
 def test_only_the_worker_that_was_given_a_node_job_last_hands_it_in(lab: Coordinator) -> None:
-    first, second = a_worker("host-1", "vm", lease=0.2), a_worker("host-2", "vm")
+    first, second = a_worker("host-1", "vm"), a_worker("host-2", "vm")
     run = submit(lab, ["vm"])
     come(lab, first)
     assert lab.queues.was_given_last("host-1", f"{run}.1")
-    time.sleep(0.3)
+    end_lease(lab, "host-1")
     come(lab, second)
     assert holds(lab, second) == f"{run}.1"
     pass_barrier(lab, run, 1)
@@ -399,14 +585,20 @@ def test_only_the_worker_that_was_given_a_node_job_last_hands_it_in(lab: Coordin
     assert not lab.queues.done("host-1", "1", f"{run}.1")
     assert lab.queues.open_jobs([run]) == {f"{run}.1": "host-2"}
     assert lab.queues.was_given_last("host-2", f"{run}.1")
-    assert lab.queues.done("host-2", "1", f"{run}.1")
+    # Nobody holds it now, and still it is not the first one's to hand in.
+    end_lease(lab, "host-2")
+    lab.queues.turn()
+    assert lab.queues.open_jobs([run]) == {}
+    assert not lab.queues.done("host-1", "1", f"{run}.1")
+    assert "handed_in" not in [event["what"] for event in lab.events(run)]
+    assert not lab.queues.done("host-2", "1", f"{run}.1")
+    assert node_events(lab, run, "vm--1")[-1] == ("handed_in", "host-2")
 
 
 def test_a_run_that_is_gone_leaves_nothing_in_its_queues(lab: Coordinator) -> None:
-    client: t.Any = lab._client.redis
-    forgotten = submit(lab, ["a", "b"], retention=0.3)
-    time.sleep(0.4)
-    assert client.keys(f"sched/cluster/{forgotten}*") == []
+    client = redis_of(lab)
+    forgotten = submit(lab, ["a", "b"])
+    expire(lab, forgotten)
     lab.queues.turn()
     assert lab.queues.queues() == {}
     assert client.keys("sched/queue*") == []
@@ -424,6 +616,46 @@ def test_a_dead_worker_is_found_out_by_one_with_a_long_lease_too(lab: Coordinato
     pass_time(lab, 70)
     holds(lab, b)
     assert len(lab.queues.workers()) == 2, "a silence of all is forgiven"
+
+
+@pytest.mark.parametrize(
+    ("controllers", "workers", "silence", "is_forgiven"),
+    [
+        ([20], [], 10, False),
+        ([20], [], 17, True),
+        ([20, 40], [], 17, False),
+        ([40, 20], [], 17, False),
+        ([40, 20], [], 23, True),
+        ([20], [20], 17, True),
+        ([20], [20, 40], 17, False),
+        ([20], [40, 20], 17, False),
+        ([40], [20], 17, False),
+        ([20], [40], 23, True),
+    ],
+)
+@pytest.mark.parametrize("who_speaks", ["a controller", "a worker"])
+def test_a_silence_of_all_is_forgiven_if_no_lease_explains_it(
+    lab: Coordinator, controllers: list[int], workers: list[int], silence: int, is_forgiven: bool, who_speaks: str
+) -> None:
+    """That is, one that is longer than half of the longest lease, and than 15 seconds."""
+    client = redis_of(lab)
+    for number, lease in enumerate(controllers):
+        assert lab.book.reserve(register(lab, f"m-{number}", lease=lease), lease=LONG)[0] == []
+    come(lab, *(a_worker(f"w-{number}", "vm", lease=lease) for number, lease in enumerate(workers)))
+    names = ("reservation_leases", "worker_leases")
+    before = {name: dict(client.zrange(f"sched/{name}", 0, -1, withscores=True)) for name in names}
+    client.hset("sched/book", "heard", ago(lab, silence))
+    client.persist("sched/book")
+    if who_speaks == "a controller":
+        lab.book.renew("of another lab", LONG)
+    else:
+        lab.queues.turn()
+    for name, leases in before.items():
+        for member, end in leases.items():
+            moved = (client.zscore(f"sched/{name}", member) - end) / 1000
+            assert (silence <= moved < silence + 60) if is_forgiven else moved == 0, (name, member)
+    assert int(client.hget("sched/book", "heard")) >= ago(lab, 9)
+    assert 6 * DAY < client.ttl("sched/book") <= 7 * DAY
 
 
 def test_another_plan_under_the_same_name_does_not_replace_the_first(lab: Coordinator) -> None:
