@@ -27,6 +27,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Coo
 from coordination.certificates import built_with_tls, make_certificates, server_options
 from coordination.conftest import BINARIES
 from coordination.plans import make_plan, one_server_and
+from coordination.ports import reserved_port
 from coordination.redis_server import RedisServer
 
 PASSWORD = "b0sch-ähm:@/"
@@ -106,12 +107,6 @@ def go_through_a_queue(
     at_work.queues.turn()
     submitter.plan(plan["submission_id"])
     submitter.remove(cluster_id)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 # Users
@@ -245,17 +240,22 @@ def tls_url(certificates: pathlib.Path) -> t.Iterator[str]:
     binary = built_with_tls(BINARIES.values())
     if binary is None:
         pytest.skip("no redis-server at hand was built with TLS")
-    port = free_port()
-    server = RedisServer(binary, "--tls-port", str(port), "--bind", "127.0.0.1", *server_options(certificates))
-    yield f"rediss://127.0.0.1:{port}"
-    server.close()
+    with reserved_port() as port:
+        server = RedisServer(binary, "--tls-port", str(port), "--bind", "127.0.0.1", *server_options(certificates))
+        yield f"rediss://127.0.0.1:{port}"
+        server.close()
 
 
-def test_tls_rides_out_a_server_that_ends_in_the_middle_of_a_handshake(certificates: pathlib.Path) -> None:
+@pytest.fixture
+def port() -> t.Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
+
+
+def test_tls_rides_out_a_server_that_ends_in_the_middle_of_a_handshake(certificates: pathlib.Path, port: int) -> None:
     binary = built_with_tls(BINARIES.values())
     if binary is None:
         pytest.skip("no redis-server at hand was built with TLS")
-    port = free_port()
     ending = socket.create_server(("127.0.0.1", port))
     ended = threading.Event()
 
@@ -313,11 +313,16 @@ def test_tls_trusts_the_ca_that_was_set_and_not_the_systems_too(
 # Sentinel
 
 
-def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def ports() -> t.Iterator[list[int]]:
+    with reserved_port() as first, reserved_port() as second, reserved_port() as third:
+        yield [first, second, third]
+
+
+def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path, ports: list[int]) -> None:
     if not BINARIES:
         pytest.skip("there is no redis-server")
     binary = BINARIES[max(BINARIES)]
-    ports = [free_port() for _ in range(3)]
     first, second, watcher = ports
     servers: list[RedisServer] = []
     sentinel: subprocess.Popen[bytes] | None = None

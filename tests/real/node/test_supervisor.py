@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import socket
 import subprocess
 import time
 import typing as t
@@ -19,6 +20,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Nod
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
 
+from coordination.ports import reserved_port
 from node.supervised import Controller, Machine, script
 
 
@@ -154,7 +156,6 @@ def test_what_a_test_leaves_running_ends_with_the_run(machine: Machine) -> None:
 
 def supervisor_of(controller: Controller) -> int:
     """Its pid, from the other end of the connection."""
-    import socket
     import struct
 
     return int(struct.unpack("3i", controller._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
@@ -243,23 +244,14 @@ LISTEN = (
 )
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_a_daemon_is_ready_when_its_port_is_open(machine: Machine) -> None:
     _folder, controller = machine.new_run()
-    port = free_port()
-    daemon = script("daemon", LISTEN.format(port=port), ready={"port": port, "timeout": 15})
-    assert controller.run(daemon, phase="daemon")["state"] == "finished"
-    assert controller.record("daemon-it")["state"] == "ready"
-    import socket
-
-    socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    finish(controller)
+    with reserved_port() as port:
+        daemon = script("daemon", LISTEN.format(port=port), ready={"port": port, "timeout": 15})
+        assert controller.run(daemon, phase="daemon")["state"] == "finished"
+        assert controller.record("daemon-it")["state"] == "ready"
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        finish(controller)
 
 
 @pytest.mark.parametrize("ready", [{"file": "here"}, {"command": "test -e $RESULT_ROOT/here || test -e here"}])

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import typing as t
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
 from coordination.certificates import built_with_tls, make_certificates, server_options
+from coordination.ports import reserved_port
 from coordination.redis_server import RedisServer, binaries
 from end_to_end.plays import PROGRAM, REPOSITORY, Play, wait_until
 from end_to_end.sites import Site, new_site
 
-PORT = 6399
 # What worker.yml is run with: this repository, its environment, and the Python that this was made from.
 NEEDED = [str(REPOSITORY), sys.prefix, sys.base_prefix]
 # A machine's own.
@@ -199,8 +199,10 @@ def lab_with_workers(folder: Path, machines: t.Sequence[str], redis: t.Sequence[
     nodes = {name: [name.partition("-")[0]] for name in machines}
     public = folder / "public"
     public.mkdir()
-    with new_site(folder, nodes, shared_folders=[*NEEDED, str(public)]) as site:
+    with ExitStack() as stack:
+        site = stack.enter_context(new_site(folder, nodes, shared_folders=[*NEEDED, str(public)]))
         address = site.lab.state.settings.controller_address
+        port = stack.enter_context(reserved_port(address))
         acl = folder / "users.acl"
         shipped = (REPOSITORY / "docs" / "redis-users.acl").read_text(encoding="utf-8").splitlines()
         users = [line for line in shipped if line.startswith("user ")]
@@ -211,12 +213,12 @@ def lab_with_workers(folder: Path, machines: t.Sequence[str], redis: t.Sequence[
             (folder / "certificates").mkdir()
             certificates = make_certificates(folder / "certificates", address)
             shutil.copy(certificates / "ca.crt", public)
-            options += ["--tls-port", str(PORT), "--tls-auth-clients", "no", *server_options(certificates)]
-            login |= {"MULTIDEVICE_REDIS_URL": f"rediss://{address}:{PORT}"}
+            options += ["--tls-port", str(port), "--tls-auth-clients", "no", *server_options(certificates)]
+            login |= {"MULTIDEVICE_REDIS_URL": f"rediss://{address}:{port}"}
             login |= {"MULTIDEVICE_REDIS_CA_CERT": str(public / "ca.crt")}
         else:
-            login |= {"MULTIDEVICE_REDIS_URL": f"redis://{address}:{PORT}"}
-        server = RedisServer(secure or known[max(known)], *options, port=0 if secure else PORT)
+            login |= {"MULTIDEVICE_REDIS_URL": f"redis://{address}:{port}"}
+        server = RedisServer(secure or known[max(known)], *options, port=0 if secure else port)
         submitters_url = f"unix://multidevice@{server.socket}?password=change-me"
         lab = LabWorkers(site, server, submitters_url=submitters_url, workers_login=login)
         try:
