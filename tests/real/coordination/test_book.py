@@ -126,9 +126,10 @@ def test_a_run_that_waits_is_told_since_when(book_of: Coordinator) -> None:
     client_of(book_of).hincrby(f"sched/cluster/{waiter}", "asked", -3000_000)
     _blockers, waited = book_of.book.reserve(waiter, lease=LONG)
     assert 3000 <= waited < 3060
-    late = register(book_of, ["a"])
+    late, last = register(book_of, ["a"]), register(book_of, ["a"])
+    assert reserve(book_of, late) == reserve(book_of, last) == [("a", holder, True)]
     book_of.book.release(holder, "a")
-    assert [str(blocker) for blocker in book_of.book.reserve(late, lease=LONG)[0]] == [
+    assert [str(blocker) for blocker in book_of.book.reserve(last, lease=LONG)[0]] == [
         f"run {waiter} waits for a already"
     ]
     blockers, waited = book_of.book.reserve(waiter, lease=LONG)
@@ -152,7 +153,7 @@ def test_a_lease_lasts_until_the_last_machine_is_released(book_of: Coordinator) 
     there, removed = register(book_of, ["a", "b"]), register(book_of, ["c", "d"])
     assert reserve(book_of, there) == reserve(book_of, removed) == []
     assert book_of.remove(removed)
-    for run, (first, second) in ((there, "ab"), (removed, "cd")):
+    for run, (first, second) in ((removed, "cd"), (there, "ab")):
         assert book_of.book.release(run, first)
         assert lease_left(book_of, run) is not None
         assert book_of.book.release(run, second)
@@ -195,6 +196,9 @@ def test_a_waiter_is_woken_by_the_release(book_of: Coordinator) -> None:
     holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
     assert reserve(book_of, holder) == []
     assert asks_until_woken(book_of, waiter, lambda: book_of.book.release(holder, "a")) == []
+    client = client_of(book_of)
+    assert client.xrevrange("sched/releases", count=1)[0][1] == {"machine": "a", "run": holder}
+    assert 80_000 < client.ttl("sched/releases") <= 86_400
 
 
 @pytest.mark.parametrize("how", ["withdraws", "is aborted and asks again", "is removed"])
@@ -252,9 +256,29 @@ def test_a_run_that_is_aborted_while_it_waits_waits_no_longer(book_of: Coordinat
     with pytest.raises(CoordinationError, match=f"run {waiter} is over: an operator has other plans"):
         reserve(book_of, waiter)
     assert book_of.book.waiting() == []
+    assert lease_left(book_of, waiter) is None
     assert reserve(book_of, late) == []
     book_of.abort(holder, {"text": "enough"})
     assert reserve(book_of, holder) == []
+
+
+def test_withdrawing_takes_nothing_away(book_of: Coordinator) -> None:
+    holder, waiter = register(book_of, ["a"]), register(book_of, ["a", "b"])
+    assert reserve(book_of, holder) == []
+    assert reserve(book_of, waiter) == [("a", holder, True)]
+    book_of.book.withdraw(holder)
+    assert lease_left(book_of, holder) is not None
+    book_of.book.withdraw(waiter)
+    assert lease_left(book_of, waiter) is None
+    assert book_of.book.holders() == {"a": holder}
+
+
+def test_what_a_run_holds_is_noted_no_longer_than_the_run(book_of: Coordinator) -> None:
+    run = register(book_of, ["a", "b"], retention=1000)
+    assert reserve(book_of, run) == []
+    held = f"sched/cluster/{run}/held"
+    assert set(client_of(book_of).hgetall(held)) == {"a", "b"}
+    assert 900 < client_of(book_of).ttl(held) <= 1000
 
 
 def test_localhost_is_nobodys(book_of: Coordinator) -> None:

@@ -163,6 +163,7 @@ def test_the_stream_shows_who_waits_and_who_holds(lab: Coordinator) -> None:
     assert [entry["consumer"] for entry in pending] == ["a"]
     done(lab, a)
     assert client.xlen("sched/queue/a") == 1
+    assert client.xpending("sched/queue/a", "workers")["pending"] == 0
     come(lab, a)
     assert holds(lab, a) == f"{second}.1"
     done(lab, a)
@@ -368,6 +369,8 @@ def test_a_worker_that_is_started_again_takes_over_at_once(lab: Coordinator) -> 
     assert lab.queues.open_jobs([run]) == {f"{run}.1": "a"}
     assert lab.queues.done("a", "3", f"{run}.1")
     assert lab.queues.open_jobs([run]) == {}
+    assert [worker["left_job_id"] for worker in lab.queues.workers()] == [None]
+    assert node_events(lab, run, "a--1")[-1] == ("handed_in", "a")
     with pytest.raises(CoordinationError, match="the worker on a has been given up"):
         holds(lab, again)
     with pytest.raises(CoordinationError, match="machine a has a worker already, on here; give this one another name"):
@@ -597,9 +600,13 @@ def test_only_the_worker_that_was_given_a_node_job_last_hands_it_in(lab: Coordin
 
 def test_a_run_that_is_gone_leaves_nothing_in_its_queues(lab: Coordinator) -> None:
     client = redis_of(lab)
-    forgotten = submit(lab, ["a", "b"])
+    forgotten, another = submit(lab, ["a", "b"]), submit(lab, ["a"])
     expire(lab, forgotten)
     lab.queues.turn()
+    in_queues = {queue: [job["cluster_id"] for job in jobs] for queue, jobs in lab.queues.queues().items()}
+    assert in_queues == {"a": [another]}
+    assert lab.book.waiting() == [another]
+    assert lab.remove(another)
     assert lab.queues.queues() == {}
     assert client.keys("sched/queue*") == []
 
@@ -616,6 +623,334 @@ def test_a_dead_worker_is_found_out_by_one_with_a_long_lease_too(lab: Coordinato
     pass_time(lab, 70)
     holds(lab, b)
     assert len(lab.queues.workers()) == 2, "a silence of all is forgiven"
+
+
+def test_what_is_given_is_kept_as_long_as_its_run(lab: Coordinator) -> None:
+    come(lab, a_worker("a"))
+    run = submit(lab, ["a"], retention=1000)
+    client = redis_of(lab)
+    for part in ("", "/held", "/taken", "/given", "/jobs"):
+        assert 900 < client.ttl(f"sched/cluster/{run}{part}") <= 1000, part
+    assert DAY - 60 < client.ttl("sched/worker/a/calls") <= DAY
+
+
+def test_runs_of_one_submission_stand_in_line_by_their_numbers(lab: Coordinator) -> None:
+    plan = make_plan([["client"]], runs=11)
+    nodes = [node for run in plan["runs"] for node in run["nodes"]]
+    for node in nodes:
+        node["queue"] = "a"
+    assert lab.submit(plan, {node["job_id"]: {} for node in nodes})
+    runs = [run["cluster_id"] for run in plan["runs"]]
+    assert lab.book.waiting() == runs
+    assert [job["cluster_id"] for job in lab.queues.queues()["a"]] == runs
+
+
+def test_node_jobs_of_one_queue_go_to_its_workers_by_their_numbers(lab: Coordinator) -> None:
+    workers = [a_worker(f"host-{number:02}", "vm") for number in range(1, 12)]
+    come(lab, *workers)
+    run = submit(lab, ["vm"] * 11)
+    assert [holds(lab, worker) for worker in workers] == [f"{run}.{number}" for number in range(1, 12)]
+
+
+def test_a_clock_that_was_set_back_does_not_change_the_order(lab: Coordinator) -> None:
+    """The place in the line is behind that of the last who came, even if that one has left it."""
+    client = redis_of(lab)
+    assert lab.remove(submit(lab, ["a"]))
+    later = ago(lab, -5000)
+    client.hset("sched/book", "arrival", later)
+    client.persist("sched/book")
+    run, humble, pushed = submit(lab, ["a"]), submit(lab, ["a"], priority=-2), register(lab, "b")
+    assert lab.book.reserve(register(lab, "b"), lease=LONG)[0] == []
+    assert lab.book.reserve(pushed, lease=LONG)[0] != []
+    assert dict(client.zrange("sched/waiting", 0, -1, withscores=True)) == {
+        run: later + 1,
+        humble: later + 2 + 2 * 2**42,
+        pushed: later + 4,
+    }
+    assert [client.hget(f"sched/cluster/{each}", "arrival") for each in (run, humble, pushed)] == [
+        str(later + number) for number in (1, 2, 4)
+    ]
+    assert 6 * DAY < client.ttl("sched/book") <= 7 * DAY
+
+
+def test_what_is_shown_of_workers_and_queues(lab: Coordinator) -> None:
+    come(lab, a_worker("z", lease=90), a_worker("y", "vm"), a_worker("x", "vm", host="there"))
+    run = submit(lab, ["z", "vm", "none"], queue_timeout=5000)
+    given = submit(lab, ["z"])
+    client, now = redis_of(lab), lab.now()
+    client.hset("sched/worker/z", "since", ago(lab, 300))
+    client.hset("sched/worker/z", "seen", ago(lab, 200))
+    client.hset("sched/worker/z", "given", ago(lab, 100))
+    x, y, z = lab.queues.workers()
+    assert [(worker["machine"], worker["queue"], worker["host"]) for worker in (x, y, z)] == [
+        ("x", "vm", "there"),
+        ("y", "vm", "here"),
+        ("z", "z", "here"),
+    ]
+    assert (y["job_id"], y["left_job_id"], y["job_since"]) == (None, None, None)
+    assert (z["job_id"], z["left_job_id"]) == (f"{given}.1", None)
+    assert [z[name] - now for name in ("since", "seen", "job_since", "lease")] == pytest.approx(
+        [-300, -200, -100, 90], abs=30
+    )
+    queues = lab.queues.queues()
+    assert list(queues) == ["none", "vm", "z"]
+    assert all(abs(job.pop("since") - now) < 30 for jobs in queues.values() for job in jobs)
+    assert queues["z"] == [
+        {"job_id": f"{run}.1", "cluster_id": run, "node": "z--1", "machine": None},
+        {"job_id": f"{given}.1", "cluster_id": given, "node": "z--1", "machine": "z"},
+    ]
+    assert node_events(lab, given, None)[:2] == [("registered", None), ("queued", None)]
+    assert node_events(lab, given, "z--1") == [("taken", "z")]
+
+
+def test_a_node_job_that_nobody_knows(lab: Coordinator) -> None:
+    job_id = "20260131T120000-none.1.1"
+    with pytest.raises(CoordinationError, match=f"job {job_id} is not known to Redis: removed or expired"):
+        lab.queues.work(job_id)
+    assert not lab.queues.was_given_last("a", job_id)
+    assert not lab.queues.done("a", "1", job_id)
+    assert lab.queues.open_jobs(["20260131T120000-none.1"]) == {}
+
+
+def idle_since(lab: Coordinator, machine: str, queue: str) -> float:
+    return float(redis_of(lab).zscore(f"sched/queue/{queue}/workers", machine))
+
+
+def test_a_worker_that_says_so_gets_no_node_job_yet(lab: Coordinator) -> None:
+    a, b = a_worker("a", "vm"), a_worker("b", "vm")
+    assert lab.queues.come(a, idle=False) == (None, "0-0")
+    run = submit(lab, ["vm"], queue_timeout=1e-9)
+    assert holds(lab, a) is None
+    assert lab.info(run)["result"] is None, "it counts as a worker of its queue"
+    assert idle_since(lab, "a", "vm") == 0
+    come(lab, b)
+    assert holds(lab, b) == f"{run}.1"
+    come(lab, a)
+    assert idle_since(lab, "a", "vm") > ago(lab, 60)
+    come(lab, b)
+    assert idle_since(lab, "b", "vm") == 0, "one that comes again keeps what it holds, and is not idle"
+    later = submit(lab, ["vm"])
+    assert (holds(lab, a), holds(lab, b)) == (f"{later}.1", f"{run}.1")
+
+
+def test_each_sign_of_a_worker_renews_its_lease(lab: Coordinator) -> None:
+    a, client = a_worker("a", lease=1000), redis_of(lab)
+
+    def left() -> float:
+        return float(client.zscore("sched/worker_leases", "a") / 1000 - lab.now())
+
+    come(lab, a)
+    client.hset("sched/worker/a", "since", 1)
+    for sign in (lambda: come(lab, a), lambda: holds(lab, a)):
+        client.zadd("sched/worker_leases", {"a": ago(lab, -50)})
+        client.hset("sched/worker/a", "seen", 1)
+        sign()
+        assert 900 < left() <= 1000
+    assert int(client.hget("sched/worker/a", "seen")) > ago(lab, 60)
+    assert client.hget("sched/worker/a", "since") == "1"
+    # Its lease is over, but nobody has noticed before it is heard from again.
+    end_lease(lab, "a")
+    assert holds(lab, a) is None
+    assert 900 < left() <= 1000
+
+
+def test_a_worker_can_change_its_queue(lab: Coordinator) -> None:
+    come(lab, a_worker("a", "old", token="1"))
+    come(lab, a_worker("a", "new", token="2"))
+    assert [(worker["machine"], worker["queue"]) for worker in lab.queues.workers()] == [("a", "new")]
+    assert lab.queues.queues() == {"new": []}
+    run = submit(lab, ["new"])
+    assert holds(lab, a_worker("a", token="2")) == f"{run}.1"
+
+
+def test_who_has_another_token_changes_nothing(lab: Coordinator) -> None:
+    a = a_worker("a", token="2")
+    run = submit(lab, ["a"])
+    come(lab, a_worker("a", token="1"), a)
+    lab.queues.leave("a", "1")
+    assert holds(lab, a) == f"{run}.1"
+    with pytest.raises(GivenUp):
+        holds(lab, a_worker("a", token="1"))
+    # Its part is over, whoever says so on that machine, but the machine is the present worker's.
+    assert lab.queues.done("a", "1", f"{run}.1")
+    assert lab.book.holders() == {"a": run}
+    assert holds(lab, a) == f"{run}.1"
+
+
+def test_results_of_an_earlier_run_do_not_free_the_machine_for_a_third_one(lab: Coordinator) -> None:
+    first = submit(lab, ["a"])
+    come(lab, a_worker("a", token="1"))
+    pass_barrier(lab, first, 1)
+    again = a_worker("a", token="2")
+    come(lab, again)
+    second, third = submit(lab, ["a"]), submit(lab, ["a"])
+    assert holds(lab, again) == f"{second}.1"
+    assert lab.queues.done("a", "2", f"{first}.1")
+    assert holds(lab, again) == f"{second}.1"
+    assert lab.book.holders() == {"a": second}
+    assert lab.queues.open_jobs([first, second, third]) == {f"{second}.1": "a", f"{third}.1": None}
+
+
+@pytest.mark.parametrize("how", ["hands in", "leaves", "dies", "is replaced"])
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_worker_ends_what_is_left_in_its_queue_of_a_run_that_was_removed(
+    lab: Coordinator, how: str, is_left: bool
+) -> None:
+    run, token = submit(lab, ["a"]), "1"
+    come(lab, a_worker("a"))
+    if is_left:
+        pass_barrier(lab, run, 1)
+        token = "2"
+        lab.queues.come(a_worker("a", token=token), idle=False)
+    another = submit(lab, ["a"])
+    assert lab.remove(run)
+    assert [job["cluster_id"] for job in lab.queues.queues()["a"]] == [run, another]
+    if how == "hands in":
+        assert not lab.queues.done("a", token, f"{run}.1")
+    elif how == "leaves":
+        lab.queues.leave("a", token)
+    elif how == "dies":
+        end_lease(lab, "a")
+        lab.queues.turn()
+    else:
+        come(lab, a_worker("a", token="3"))
+    assert [job["cluster_id"] for job in lab.queues.queues()["a"]] == [another]
+    assert run not in lab.book.holders().values()
+
+
+def test_what_a_worker_holds_of_an_aborted_run_stays_in_its_queue(lab: Coordinator) -> None:
+    b = a_worker("b")
+    come(lab, a_worker("a"), b)
+    run = submit(lab, ["a", "b"])
+    lab.queues.leave("a", "1")
+    lab.abort(run, {"text": "enough"})
+    lab.queues.turn()
+    assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
+    assert [(queue, [job["machine"] for job in jobs]) for queue, jobs in lab.queues.queues().items()] == [("b", ["b"])]
+    done(lab, b)
+    assert lab.queues.queues() == {"b": []}
+
+
+def test_a_machine_that_a_controller_holds_is_passed_over(lab: Coordinator) -> None:
+    first, second = a_worker("host-1", "vm"), a_worker("host-2", "vm")
+    come(lab, first, second)
+    assert lab.book.reserve(register(lab, "host-1"), lease=LONG)[0] == []
+    run = submit(lab, ["vm"])
+    assert (holds(lab, first), holds(lab, second)) == (None, f"{run}.1")
+
+
+def test_a_controller_that_asks_when_a_worker_has_died_is_not_taken_for_its_run(lab: Coordinator) -> None:
+    come(lab, a_worker("a"))
+    lost = submit(lab, ["a"])
+    pass_barrier(lab, lost, 1)
+    end_lease(lab, "a")
+    run = register(lab, "a")
+    assert lab.book.reserve(run, lease=LONG)[0] == []
+    assert abort_text(lab, lost).startswith("a--1: the worker on a was not heard from for ")
+    assert lab.book.holders() == {"a": run}
+
+
+def held_up(lab: Coordinator, **options: t.Any) -> tuple[str, str]:
+    """Two runs that wait. The second could go if the first were aborted, which by itself has nobody look."""
+    come(lab, a_worker("a"), a_worker("b"), a_worker("c"), a_worker("d"))
+    submit(lab, ["a"])
+    before, late = submit(lab, ["a", "b"]), submit(lab, ["b"], **options)
+    assert lab.book.waiting() == [before, late]
+    return before, late
+
+
+def test_what_a_controller_gets_is_kept_as_long_as_its_own_run(lab: Coordinator) -> None:
+    before, late = held_up(lab, retention=100)
+    run = register(lab, "z", retention=1000)
+    lab.abort(before, {"text": "enough"})
+    assert lab.book.reserve(run, lease=LONG)[0] == []
+    assert lab.queues.open_jobs([late]) == {f"{late}.1": "b"}, "it was given out on the way along the line"
+    assert 900 < redis_of(lab).ttl(f"sched/cluster/{run}/held") <= 1000
+
+
+# Each as a worker or a controller does it that has nothing to do with what it brings about.
+STEPS: dict[str, t.Callable[[Coordinator], object]] = {
+    "turn": lambda lab: lab.queues.turn(),
+    "submit": lambda lab: submit(lab, ["c"]),
+    "come": lambda lab: come(lab, a_worker("e")),
+    "come again": lambda lab: come(lab, a_worker("d")),
+    "renew": lambda lab: holds(lab, a_worker("d")),
+    "done": lambda lab: lab.queues.done("d", "1", "20260131T120000-none.1.1"),
+    "leave": lambda lab: lab.queues.leave("d", "1"),
+    "reserve": lambda lab: lab.book.reserve(register(lab, "z"), lease=LONG),
+}
+
+
+@pytest.mark.parametrize("step", [*STEPS, "renew in vain"])
+def test_every_step_gives_up_what_has_died(lab: Coordinator, step: str) -> None:
+    come(lab, a_worker("c"), a_worker("d"), a_worker("dead"))
+    assert lab.book.reserve(dead := register(lab, "m"), lease=LONG)[0] == []
+    end_lease(lab, "dead")
+    redis_of(lab).zadd("sched/reservation_leases", {dead: 1})
+    if step == "renew in vain":
+        with pytest.raises(GivenUp):
+            holds(lab, a_worker("d", token="2"))
+    else:
+        STEPS[step](lab)
+    assert redis_of(lab).zscore("sched/worker_leases", "dead") is None
+    assert redis_of(lab).zscore("sched/reservation_leases", dead) is None
+    assert "m" not in lab.book.holders()
+
+
+@pytest.mark.parametrize("step", [*STEPS, "release", "withdraw", "remove"])
+def test_every_step_gives_out_what_can_be_given(lab: Coordinator, step: str) -> None:
+    before, late = held_up(lab)
+    another = register(lab, "m")
+    assert lab.book.reserve(another, lease=LONG)[0] == []
+    lab.abort(before, {"text": "enough"})
+    # A sign of life alone does so no more often than once in a second.
+    redis_of(lab).hset("sched/book", "walked", ago(lab, 2))
+    assert lab.queues.open_jobs([late]) == {f"{late}.1": None}
+    if step == "release":
+        assert lab.book.release(another, "m")
+    elif step == "withdraw":
+        lab.book.withdraw(another)
+    elif step == "remove":
+        assert lab.remove(another)
+    else:
+        STEPS[step](lab)
+    assert lab.queues.open_jobs([late]) == {f"{late}.1": "b"}
+    assert lab.book.waiting() == []
+
+
+def test_a_sign_of_life_does_not_go_along_the_line_more_often_than_needed(lab: Coordinator) -> None:
+    client = redis_of(lab)
+    before, late = held_up(lab)
+    lab.abort(before, {"text": "enough"})
+    client.hset("sched/book", "walked", ago(lab, -60))
+    assert holds(lab, a_worker("d")) is None
+    assert lab.book.waiting() == [before, late]
+    client.hdel("sched/book", "walked")
+    assert holds(lab, a_worker("d")) is None
+    assert lab.book.waiting() == []
+    client.hset("sched/book", "walked", 1)
+    assert holds(lab, a_worker("d")) is None
+    assert client.hget("sched/book", "walked") == "1", "nobody waits"
+
+
+def test_of_a_run_that_is_removed_nothing_stays(lab: Coordinator) -> None:
+    client = redis_of(lab)
+    come(lab, a_worker("a"))
+    run = submit(lab, ["a", "b"])
+    lab.receiving(run, "node-1:port:0")
+    client.set(f"sched/files/result-{run}.1.tar.gz", "packed")
+    client.set(f"sched/files/result-{run}0.1.tar.gz", "of another run")
+    lab.arrive(f"{run}.1", "mine", nodes=["a--1", "b--2"])
+    assert lab.remove(run, dry=True)
+    assert lab.info(run)["result"] is None and lab.book.waiting() == [run]
+    assert lab.remove(run)
+    assert not lab.remove(run) and not lab.remove(run, dry=True)
+    assert client.keys(f"sched/cluster/{run}*") == [f"sched/cluster/{run}/verdicts"]
+    (_id, verdict), *_more = client.xrevrange(f"sched/cluster/{run}/verdicts")
+    assert list(verdict) == ["abort"] and "the run was removed before it had finished" in verdict["abort"]
+    assert 0 < client.pttl(f"sched/cluster/{run}/verdicts") <= 60_000
+    assert client.keys("sched/files/*") == [f"sched/files/result-{run}0.1.tar.gz"]
+    assert client.exists("sched/cluster_state", "sched/id2cluster", "sched/runs", "sched/waiting", "sched/queue/b") == 0
 
 
 @pytest.mark.parametrize(
