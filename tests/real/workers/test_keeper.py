@@ -10,6 +10,7 @@ import asyncio
 import functools
 import http.server
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -21,7 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange, result_name
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders, _undo
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper
@@ -35,11 +36,15 @@ SMALL = "64k"
 
 
 class SlowFolder(http.server.SimpleHTTPRequestHandler):
-    """A web server that takes longer for a file than a worker's lease lasts."""
+    """A web server that takes as long for a file as it is let."""
+
+    begun: t.ClassVar[threading.Event]
+    may_end: t.ClassVar[threading.Event]
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(1.5)
+        self.begun.set()
+        self.may_end.wait(60)
         Path(self.translate_path(self.path)).write_bytes(content)
         self.send_response(201)
         self.end_headers()
@@ -74,6 +79,7 @@ def playbook() -> t.Iterator[subprocess.Popen[bytes]]:
 def slow_web(tmp_path: Path) -> t.Iterator[str]:
     folder = tmp_path / "web"
     folder.mkdir()
+    SlowFolder.begun, SlowFolder.may_end = threading.Event(), threading.Event()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(SlowFolder, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -96,12 +102,12 @@ def full_disk(tmp_path: Path) -> t.Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def submit(coordinator: Coordinator, queue: str, exchange: str = "redis") -> str:
+def submit(coordinator: Coordinator, queue: str, exchange: str = "redis", results_limit: int = 10000000) -> str:
     """Submit a run of one node; returns the id of its node job."""
     plan = make_plan([["client"]])
     node = plan["runs"][0]["nodes"][0]
     node["queue"] = queue
-    settings = {"results_limit": 10000000, "retention": 60}
+    settings = {"results_limit": results_limit, "retention": 60}
     work = {"node": node["node"], "exchange": exchange, "settings": settings, "trees": {}}
     coordinator.submit(plan, {node["job_id"]: work})
     return str(node["job_id"])
@@ -117,13 +123,21 @@ def new_keeper(
 def take(keeper: WorkerKeeper, coordinator: Coordinator) -> t.Coroutine[t.Any, t.Any, JobSpool]:
     async def taking() -> JobSpool:
         await keeper.begin()
-        job_id = await keeper.take(5)
+        job_id = await keeper.take(30)
         assert job_id is not None
         job = keeper.spool.job(job_id)
         job.begin(coordinator.queues.work(job_id))
         return job
 
     return taking()
+
+
+async def until(holds: t.Callable[[], bool]) -> None:
+    """Wait until something holds, while the keeper goes on with its work."""
+    deadline = time.monotonic() + 30
+    while not await asyncio.to_thread(holds):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
 
 
 def write_results(job: JobSpool, text: str) -> None:
@@ -152,14 +166,17 @@ def test_a_long_upload_after_the_playbook_has_ended_is_waited_for(
     run = job_id.rpartition(".")[0]
 
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=0.6)
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=6.0)
         write_results(await take(keeper, coordinator), "worked")
         coordinator.arrive(job_id, "start")
         coordinator.abort(run, {"text": "enough"})
         ending = asyncio.create_task(keeper.end())
-        while not ending.done():
-            await asyncio.sleep(0.1)
-            coordinator.queues.turn()
+        await until(SlowFolder.begun.is_set)
+        # Its lease would end meanwhile if nobody renewed it.
+        begun = coordinator.now()
+        await until(lambda: coordinator.queues.workers()[0]["seen"] > begun)
+        assert not ending.done()
+        SlowFolder.may_end.set()
         await ending
 
     asyncio.run(work())
@@ -193,6 +210,8 @@ def test_who_comes_back_late_does_not_hand_in_for_who_has_taken_over(
         await other.end()
 
     asyncio.run(work())
+    # It comes back for the next one, and is a worker of its queue meanwhile.
+    assert [worker["machine"] for worker in coordinator.queues.workers()] == ["other"]
     assert text_handed_in(redis_server, job_id, tmp_path) == "worked"
     assert list((tmp_path / "late" / "jobs").iterdir()) == []
 
@@ -253,32 +272,63 @@ def test_results_that_cannot_be_handed_in_stay_and_it_is_said_where(
 
 
 def test_a_redis_that_is_full_for_a_moment_ends_no_worker(
-    redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
+    redis_server: RedisServer,
+    coordinator: Coordinator,
+    playbook: subprocess.Popen[bytes],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     client: t.Any = redis_server.client()
 
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=4.0)
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=15.0)
         await keeper.begin()
         client.config_set("maxmemory", "1")
-        await asyncio.sleep(2.5)
+        await until(lambda: "a: Redis at" in caplog.text and "is full" in caplog.text)
         client.config_set("maxmemory", "0")
-        await asyncio.sleep(2.5)
+        full = coordinator.now()
+        await until(lambda: coordinator.queues.workers()[0]["seen"] > full)
+        assert coordinator.now() - full < 4.5, "it tries again sooner than it would renew its lease"
         assert playbook.poll() is None
-        assert [worker["machine"] for worker in coordinator.queues.workers()] == ["a"]
         await keeper.end()
 
     asyncio.run(work())
+    assert Spool(tmp_path / "spool").take_words() == []
+
+
+def test_a_worker_that_cannot_renew_its_lease_ends_itself_before_it_is_given_up(
+    redis_server: RedisServer, playbook: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    async def work() -> None:
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=2.0)
+        await keeper.begin()
+        redis_server.send(signal.SIGSTOP)
+        try:
+            await asyncio.to_thread(playbook.wait, 60)
+        finally:
+            redis_server.send(signal.SIGCONT)
+        await keeper.end()
+        # A tenth of its lease is left by then, for ending.
+        patient = new_keeper(redis_server, tmp_path / "spool", playbook, lease=1000.0)
+        now = asyncio.get_running_loop().time()
+        assert [patient._is_late(now - heard) for heard in (850, 950)] == [False, True]
+
+    asyncio.run(work())
+    (word,) = Spool(tmp_path / "spool").take_words()
+    assert "it has ended itself: Redis could not be reached for " in word
 
 
 def test_a_worker_that_ends_itself_has_the_next_one_say_why(
     redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=1.5)
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=6.0)
         await keeper.begin()
         coordinator.queues.leave("a", keeper.worker.token)
-        await asyncio.to_thread(playbook.wait, 10)
+        await asyncio.to_thread(playbook.wait, 30)
+        assert playbook.returncode == -signal.SIGTERM
+        with pytest.raises(NodeError, match="the worker on a has been given up: it was not heard from in time"):
+            await keeper.take(30)
         await keeper.end()
 
     asyncio.run(work())
@@ -287,6 +337,102 @@ def test_a_worker_that_ends_itself_has_the_next_one_say_why(
         "of the worker before this one: it has ended itself: the worker on a has been given up: it was not heard from in time"
     ]
     assert spool.take_words() == []
+
+
+@pytest.mark.parametrize(
+    ("end", "what", "is_handed_in"),
+    [
+        ("its ansible-playbook", "given_back", False),
+        ("an abort", "handed_in", True),
+        ("removing it", "", False),
+    ],
+)
+def test_what_becomes_of_a_run_that_ends_before_it_has_begun(
+    redis_server: RedisServer,
+    coordinator: Coordinator,
+    playbook: subprocess.Popen[bytes],
+    tmp_path: Path,
+    end: str,
+    what: str,
+    is_handed_in: bool,
+) -> None:
+    job_id = submit(coordinator, "vm")
+    run = job_id.rpartition(".")[0]
+
+    async def work() -> None:
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
+        assert keeper.node is None
+        write_results(await take(keeper, coordinator), "begun")
+        assert keeper.node == "node-1"
+        assert keeper.farewell == "node-1: the worker on a is gone: its ansible-playbook ended before the run did"
+        if end == "an abort":
+            coordinator.abort(run, {"text": "enough"})
+        elif end == "removing it":
+            coordinator.remove(run)
+        await keeper.end()
+
+    asyncio.run(work())
+    assert (text_handed_in(redis_server, job_id, tmp_path) == "begun") is is_handed_in
+    assert Spool(tmp_path / "spool").left() == [] and Spool(tmp_path / "spool").take_words() == []
+    assert coordinator.queues.workers() == [] and coordinator.book.holders() == {}
+    assert coordinator.queues.open_jobs([run]) == ({job_id: None} if what == "given_back" else {})
+    if what:
+        assert coordinator.events(run)[-1]["what"] == what
+
+
+def test_a_worker_waits_for_its_node_job_and_is_none_any_more_when_it_has_got_none(
+    redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    async def work() -> None:
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
+        await keeper.begin()
+        job_id = submit(coordinator, "vm")
+        assert coordinator.queues.open_jobs([job_id.rpartition(".")[0]]) == {job_id: None}, "it does not want one yet"
+        assert coordinator.remove(job_id.rpartition(".")[0])
+        assert await keeper.take(0.01) is None
+        assert await keeper.take(0.01) is None
+        job_id = submit(coordinator, "vm")
+        assert await keeper.take(30) == job_id
+        assert await keeper.take(30) == job_id
+        keeper.job_id = None
+        coordinator.remove(job_id.rpartition(".")[0])
+        await keeper.end()
+
+    asyncio.run(work())
+    assert coordinator.queues.workers() == []
+    assert Spool(tmp_path / "spool").lock(), "it leaves the spool to the next one"
+
+
+def test_a_worker_that_redis_refuses_leaves_the_spool_to_others(
+    redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    coordinator.queues.come(Worker("a", "vm", "1", "elsewhere", 600))
+    keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
+    with pytest.raises(CoordinationError, match="machine a has a worker already, on elsewhere"):
+        asyncio.run(keeper.begin())
+    assert Spool(tmp_path / "spool").lock()
+
+
+def test_what_was_cut_is_told_and_noted(
+    redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    job_id = submit(coordinator, "vm", results_limit=3)
+
+    async def work() -> list[str]:
+        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
+        job = await take(keeper, coordinator)
+        coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
+        write_results(job, "worked")
+        notes = await keeper.hand_in(job)
+        await keeper.end()
+        return notes
+
+    notes = asyncio.run(work())
+    assert len(notes) == 1 and "test-work/stdout: cut to its last 3 of 6 bytes" in notes[0]
+    assert text_handed_in(redis_server, job_id, tmp_path) == "ked"
+    collected, handed_in = coordinator.events(job_id.rpartition(".")[0])[-2:]
+    assert (collected["what"], collected["node"], collected["data"]) == ("collected", "node-1", {"notes": notes})
+    assert handed_in["what"] == "handed_in"
 
 
 def test_results_for_which_a_disk_has_no_place_are_kept_on_another(full_disk: Path, tmp_path: Path) -> None:
