@@ -141,7 +141,6 @@ local function give_back(job, queue, entry, why)
   redis.call('HSET', run .. '/queued', job, queue .. ' ' .. entry)
   keep(run .. '/queued')
   if redis.call('SREM', run .. '/arrived/start', node.node) == 1 then redis.call('SADD', run .. '/missing/start', node.node) end
-  keep(run .. '/missing/start')
   redis.call('HDEL', run .. '/barrier/start', 'at:' .. node.node, 'retries:' .. node.node)
   redis.call('ZREM', run .. '/leases', node.node)
   redis.call('HDEL', run .. '/promises', node.node)
@@ -153,12 +152,11 @@ end
 
 local function end_job(job, what, data)
   local text = redis.call('HGET', run .. '/taken', job)
-  if not text then return false end
+  if not text then return end
   local queue, entry = split_entry(text)
   end_entry(queue, entry)
   redis.call('HDEL', run .. '/taken', job)
   event(identify(job).node, what, data)
-  return true
 end
 
 -- The worker of a machine holds nothing any more, and the machine is free.
@@ -579,7 +577,8 @@ if get('cluster_id') then
   local _, _, holder = split_entry(redis.call('HGET', run .. '/taken', job) or '')
   local _, last = times_given(job)
   if holder == machine then
-    ended = end_job(job, 'handed_in', machine)
+    end_job(job, 'handed_in', machine)
+    ended = true
   elseif not holder and last == machine then
     event(identify(job).node, 'handed_in', machine)
   end

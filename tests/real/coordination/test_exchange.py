@@ -19,6 +19,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
     PIECE,
     Exchange,
+    RedisExchange,
     open_exchange,
     result_name,
     tree_name,
@@ -34,6 +35,16 @@ NAME = result_name("20260131T120000-k3f9.1.2")
 
 class WebFolder(http.server.SimpleHTTPRequestHandler):
     """The least that a web server for an exchange has to do."""
+
+    refuses: t.ClassVar[bool] = False
+
+    def handle_one_request(self) -> None:
+        if self.refuses:
+            self.raw_requestline = self.rfile.readline()
+            if self.raw_requestline and self.parse_request():
+                self.send_error(403)
+        else:
+            super().handle_one_request()
 
     def do_PUT(self) -> None:
         Path(self.translate_path(self.path)).write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
@@ -96,9 +107,73 @@ def test_in_redis_nothing_is_kept_for_ever_and_pieces_are_bounded(server: RedisS
     assert 50_000 < client.pttl(keys[0]) <= 60_000
     exchange.put(tree_name("a" * 64), source, keep_seconds=90)
     assert client.pttl(keys[0]) > 80_000
+    exchange.put(tree_name("a" * 64), source, keep_seconds=10)
+    assert client.pttl(keys[0]) > 70_000
     client.lset(keys[0], 1, b"y" * PIECE)
     with pytest.raises(CoordinationError, match="is damaged: its checksum differs"):
         exchange.get(tree_name("a" * 64), tmp_path / "target")
+
+
+def test_a_piece_whose_answer_was_lost_is_there_once_and_not_for_ever(server: RedisServer) -> None:
+    client: t.Any = redis.Redis(unix_socket_path=str(server.socket))
+    exchange = RedisExchange(RedisSettings(url=server.url))
+    key = f"sched/files/{NAME}/half"
+    for number, piece in enumerate([b"checksum", b"checksum", b"x", b"x"]):
+        exchange._append(key, number // 2, piece)
+    assert client.lrange(key, 0, -1) == [b"checksum", b"x"]
+    assert 500_000 < client.pttl(key) <= 600_000
+    client.delete(key)
+    with pytest.raises(
+        CoordinationError, match="went away while it was read: its time was over, or somebody removed it"
+    ):
+        exchange._piece(key, 1)
+
+
+def test_a_name_that_is_taken_keeps_its_content(exchange: Exchange, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for text in ("first", "second"):
+        source.write_text(text)
+        exchange.put(NAME, source, keep_seconds=60)
+    assert exchange.get(NAME, target)
+    assert target.read_text() == "first"
+    exchange.remove(NAME)
+
+
+def test_in_a_folder_nothing_is_left_beside_the_files(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    source = tmp_path / "source"
+    source.write_text("content")
+    exchange = open_exchange(str(folder), RedisSettings())
+    exchange.put(NAME, source, keep_seconds=60)
+    assert [path.name for path in folder.iterdir()] == [NAME]
+    with pytest.raises(CoordinationError, match=f"{folder}/tree-a.tar.gz cannot be written: No such file or directory"):
+        exchange.put("tree-a.tar.gz", tmp_path / "nothing", keep_seconds=60)
+    assert [path.name for path in folder.iterdir()] == [NAME]
+    (folder / "tree-b.tar.gz").mkdir()
+    with pytest.raises(CoordinationError, match=f"{folder}/tree-b.tar.gz cannot be read: Is a directory"):
+        exchange.get("tree-b.tar.gz", tmp_path / "target")
+
+
+def test_what_a_web_server_refuses_is_said(web: str, tmp_path: Path) -> None:
+    exchange = open_exchange(web, RedisSettings())
+    source = tmp_path / "source"
+    source.write_text("content")
+    # Between this address and that of a file there is one slash, however it was written.
+    exchange.put(NAME, source, keep_seconds=60)
+    assert [path.name for path in (tmp_path / "web").iterdir()] == [NAME]
+    WebFolder.refuses = True
+    try:
+        for step in (
+            lambda: exchange.put(NAME, source, keep_seconds=60),
+            lambda: exchange.get(NAME, tmp_path / "target"),
+            lambda: exchange.remove(NAME),
+        ):
+            with pytest.raises(CoordinationError, match=f"(HEAD|GET|DELETE) {web}{NAME} is refused: 403 Forbidden"):
+                step()
+    finally:
+        WebFolder.refuses = False
+    assert exchange.get(NAME, tmp_path / "target")
 
 
 @pytest.mark.parametrize(

@@ -458,6 +458,7 @@ def test_an_aborted_run_leaves_its_queues(lab: Coordinator) -> None:
     waiting = submit(lab, ["a", "b"])
     lab.abort(waiting, {"text": "an operator changed her mind"})
     lab.queues.turn()
+    assert lab.queues.open_jobs([waiting]) == {}
     assert lab.queues.queues() == {}
     assert lab.book.waiting() == []
     run = submit(lab, ["a"])
@@ -568,6 +569,7 @@ def test_a_node_job_that_ends_each_of_its_workers_is_given_out_five_times(lab: C
     assert lab.info(run)["reason"]["node"] == "a--1"
     assert lab.queues.open_jobs([run]) == {f"{run}.2": "b"}
     assert lab.book.waiting() == []
+    assert redis_of(lab).xlen("sched/worker/a/calls") == 1, "only the last call counts"
     late = submit(lab, ["a"])
     with pytest.raises(CoordinationError, match="has been given up"):
         holds(lab, a_worker("a", token="5"))
@@ -928,6 +930,7 @@ def test_a_sign_of_life_does_not_go_along_the_line_more_often_than_needed(lab: C
     client.hdel("sched/book", "walked")
     assert holds(lab, a_worker("d")) is None
     assert lab.book.waiting() == []
+    assert int(client.hget("sched/book", "walked")) > ago(lab, 60)
     client.hset("sched/book", "walked", 1)
     assert holds(lab, a_worker("d")) is None
     assert client.hget("sched/book", "walked") == "1", "nobody waits"
