@@ -453,7 +453,7 @@ RELEASE = _script(
     """
 local freed = free(ARGV[1], ARGV[2])
 if freed then schedule() end
-return freed and 1 or 0
+return freed
 """,
 )
 
@@ -464,7 +464,6 @@ WITHDRAW = _script(
 leave_line(ARGV[1])
 if redis.call('EXISTS', held(ARGV[1])) == 0 then redis.call('ZREM', holders, ARGV[1]) end
 schedule()
-return 1
 """,
 )
 
@@ -474,7 +473,6 @@ RENEW = _script(
     """
 forgive_everybodys_silence()
 if redis.call('ZSCORE', holders, ARGV[1]) then redis.call('ZADD', holders, now + ARGV[2], ARGV[1]) end
-return 1
 """,
 )
 
@@ -596,12 +594,11 @@ return ended and 1 or 0
 WORKER_LEAVES = _script(
     "worker_leaves",
     """
-if redis.call('HGET', worker(ARGV[1]), 'token') ~= ARGV[2] then return 0 end
+if redis.call('HGET', worker(ARGV[1]), 'token') ~= ARGV[2] then return end
 drop_job(ARGV[1], 'the worker on ' .. ARGV[1] .. ' has left')
 forget_worker(ARGV[1])
 forget_the_dead()
 schedule()
-return 1
 """,
 )
 
@@ -631,4 +628,4 @@ return 1
 )
 
 # Look for what has died, and go along the line.
-TURN = _script("turn", "forget_the_dead() schedule() return 1")
+TURN = _script("turn", "forget_the_dead() schedule()")

@@ -56,10 +56,11 @@ def book_of(coordinator: Coordinator) -> t.Iterator[Coordinator]:
 
 def test_a_run_gets_all_of_its_machines_or_none(book_of: Coordinator) -> None:
     first, second = register(book_of, ["a", "b"]), register(book_of, ["b", "c"])
-    assert reserve(book_of, first) == []
-    assert reserve(book_of, first) == []
+    assert book_of.book.reserve(first, lease=LONG) == ([], 0)
+    assert book_of.book.reserve(first, lease=LONG) == ([], 0)
     assert reserve(book_of, second) == [("b", first, True)]
     assert book_of.book.holders() == {"a": first, "b": first}
+    assert (book_of.book.holder("a"), book_of.book.holder("c")) == (first, None)
     assert book_of.book.release(first, "a")
     assert not book_of.book.release(first, "a")
     assert not book_of.book.release(second, "b")
@@ -110,8 +111,20 @@ def test_a_lease_that_ends_is_seen_by_who_waits_without_a_word_of_anybody(book_o
     assert reserve(book_of, holder, lease=0.5) == []
     blockers, waited = book_of.book.reserve(waiter, lease=1.2, slice_seconds=60)
     assert blockers == []
-    # As often as its own lease has it renewed, and not only when its slice is over.
-    assert waited < 30
+    # It looks three times in its own lease, and not only when its slice is over.
+    assert waited < 3
+
+
+def test_who_waits_does_so_for_its_slice_and_in_redis(book_of: Coordinator) -> None:
+    holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
+    assert reserve(book_of, holder) == []
+    client_of(book_of).config_resetstat()
+    begin = time.monotonic()
+    blockers, waited = book_of.book.reserve(waiter, lease=LONG, slice_seconds=0.3)
+    assert time.monotonic() - begin >= 0.3
+    assert waited > 0.2
+    assert [blocker.run for blocker in blockers] == [holder]
+    assert client_of(book_of).info("commandstats")["cmdstat_xread"]["calls"] < 5
 
 
 def test_a_run_that_waits_is_told_since_when(book_of: Coordinator) -> None:
@@ -124,8 +137,10 @@ def test_a_run_that_waits_is_told_since_when(book_of: Coordinator) -> None:
     at = time.strftime("%H:%M:%S", time.localtime(since))
     assert str(blockers[0]) == f"a is held by run {holder} since {at}"
     client_of(book_of).hincrby(f"sched/cluster/{waiter}", "asked", -3000_000)
-    _blockers, waited = book_of.book.reserve(waiter, lease=LONG)
+    client_of(book_of).hincrby(f"sched/cluster/{holder}/held", "a", -2000_000)
+    blockers, waited = book_of.book.reserve(waiter, lease=LONG)
     assert 3000 <= waited < 3060
+    assert blockers[0].since == since - 2000
     late, last = register(book_of, ["a"]), register(book_of, ["a"])
     assert reserve(book_of, late) == reserve(book_of, last) == [("a", holder, True)]
     book_of.book.release(holder, "a")
@@ -143,6 +158,9 @@ def test_machines_of_a_run_that_is_gone_become_free_with_its_controller(book_of:
     client_of(book_of).delete(*client_of(book_of).keys(f"sched/cluster/{expired}*"))
     assert book_of.book.release(removed, "a")
     assert book_of.book.holders() == {"b": removed, "c": expired}
+    (blocker,), _waited = book_of.book.reserve(register(book_of, ["c"]), lease=LONG)
+    assert blocker.run == expired and blocker.since == pytest.approx(book_of.now(), abs=60), "since when, nobody knows"
+    book_of.book.withdraw(book_of.book.waiting()[0])
     end_lease(book_of, removed)
     end_lease(book_of, expired)
     book_of.queues.turn()
@@ -283,8 +301,10 @@ def test_what_a_run_holds_is_noted_no_longer_than_the_run(book_of: Coordinator) 
 
 def test_localhost_is_nobodys(book_of: Coordinator) -> None:
     first, second = register(book_of, ["localhost"]), register(book_of, ["localhost"])
-    assert reserve(book_of, first) == reserve(book_of, second) == []
+    for run in (first, second):
+        assert book_of.book.reserve(run, lease=LONG) == ([], 0)
     assert book_of.book.holders() == {}
+    assert lease_left(book_of, first) is lease_left(book_of, second) is None
 
 
 class Reservations(RuleBasedStateMachine):
