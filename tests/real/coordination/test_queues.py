@@ -145,6 +145,7 @@ def test_a_gang_is_taken_in_one_step_when_the_last_worker_has_come(lab: Coordina
     come(lab, b)
     assert (holds(lab, a), holds(lab, b)) == (f"{run}.1", f"{run}.2")
     assert lab.book.holders() == {"a": run, "b": run}
+    assert node_events(lab, run, None) == [("registered", None), ("queued", None)]
     assert lab.queues.work(f"{run}.2") == {"node": "b--2"}
     assert lab.queues.open_jobs([run]) == {f"{run}.1": "a", f"{run}.2": "b"}
     done(lab, a)
@@ -633,6 +634,9 @@ def test_what_is_given_is_kept_as_long_as_its_run(lab: Coordinator) -> None:
     client = redis_of(lab)
     for part in ("", "/held", "/taken", "/given", "/jobs"):
         assert 900 < client.ttl(f"sched/cluster/{run}{part}") <= 1000, part
+    waiting = submit(lab, ["a"], retention=1000)
+    for part in ("", "/queued", "/jobs"):
+        assert 900 < client.ttl(f"sched/cluster/{waiting}{part}") <= 1000, part
     assert DAY - 60 < client.ttl("sched/worker/a/calls") <= DAY
 
 
@@ -961,6 +965,7 @@ def test_of_a_run_that_is_removed_nothing_stays(lab: Coordinator) -> None:
     [
         ([20], [], 10, False),
         ([20], [], 17, True),
+        ([40], [], 17, False),
         ([20, 40], [], 17, False),
         ([40, 20], [], 17, False),
         ([40, 20], [], 23, True),
@@ -968,6 +973,7 @@ def test_of_a_run_that_is_removed_nothing_stays(lab: Coordinator) -> None:
         ([20], [20, 40], 17, False),
         ([20], [40, 20], 17, False),
         ([40], [20], 17, False),
+        ([20], [40], 17, False),
         ([20], [40], 23, True),
     ],
 )
