@@ -111,8 +111,23 @@ def test_a_lease_that_ends_is_seen_by_who_waits_without_a_word_of_anybody(book_o
     assert reserve(book_of, holder, lease=0.5) == []
     blockers, waited = book_of.book.reserve(waiter, lease=1.2, slice_seconds=60)
     assert blockers == []
-    # It looks three times in its own lease, and not only when its slice is over.
-    assert waited < 3
+    assert waited < 30
+
+
+@pytest.mark.parametrize(("lease", "seconds", "longest"), [(0.3, 0.25, 100), (LONG, 0.05, 50)])
+def test_who_waits_looks_three_times_in_its_lease_and_at_the_end_of_its_slice(
+    book_of: Coordinator, lease: float, seconds: float, longest: int
+) -> None:
+    holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
+    assert reserve(book_of, holder) == []
+    blocks = []
+    with client_of(book_of).monitor() as asked:
+        assert book_of.book.reserve(waiter, lease=lease, slice_seconds=seconds)[0] != []
+        client_of(book_of).echo("over")
+        while (command := asked.next_command()["command"]) != "ECHO over":
+            if command.startswith("XREAD BLOCK "):
+                blocks.append(int(command.split()[2]))
+    assert 0 < max(blocks) <= longest
 
 
 def test_who_waits_does_so_for_its_slice_and_in_redis(book_of: Coordinator) -> None:

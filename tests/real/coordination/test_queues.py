@@ -532,7 +532,11 @@ def test_a_waiting_worker_is_woken_by_its_node_job(lab: Coordinator) -> None:
 def test_a_worker_that_waits_in_vain_goes_on_later(lab: Coordinator) -> None:
     a = a_worker("a")
     _job, position = lab.queues.come(a)
-    assert lab.queues.wait(a, position, 0.01) is None
+    redis_of(lab).config_resetstat()
+    begin = time.monotonic()
+    assert lab.queues.wait(a, position, 0.3) is None
+    assert time.monotonic() - begin >= 0.3
+    assert redis_of(lab).info("commandstats")["cmdstat_xread"]["calls"] < 5, "it waits in Redis"
     run = submit(lab, ["a"])
     begin = time.monotonic()
     assert lab.queues.wait(a, position, 60) == f"{run}.1", "what came meanwhile is found at once"
