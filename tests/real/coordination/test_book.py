@@ -120,7 +120,7 @@ def test_who_waits_looks_three_times_in_its_lease_and_at_the_end_of_its_slice(
 ) -> None:
     holder, waiter = register(book_of, ["a"]), register(book_of, ["a"])
     assert reserve(book_of, holder) == []
-    blocks = []
+    blocks: list[int] = []
     with client_of(book_of).monitor() as asked:
         assert book_of.book.reserve(waiter, lease=lease, slice_seconds=seconds)[0] != []
         client_of(book_of).echo("over")
