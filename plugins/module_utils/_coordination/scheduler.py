@@ -126,7 +126,6 @@ local function stand_in_line(id)
   local last = tonumber(redis.call('HGET', sched .. 'book', 'arrival') or 0)
   local arrival = math.max(now, last + 1)
   redis.call('HSET', sched .. 'book', 'arrival', string.format('%.0f', arrival))
-  redis.call('PEXPIRE', sched .. 'book', 7 * DAY)
   redis.call('ZADD', line, string.format('%.0f', arrival - tonumber(get('priority') or 0) * STEP), id)
   redis.call('HSET', prefix .. id, 'arrival', string.format('%.0f', arrival))
 end

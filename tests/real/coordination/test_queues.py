@@ -801,6 +801,18 @@ def test_results_of_an_earlier_run_do_not_free_the_machine_for_a_third_one(lab: 
     assert lab.queues.open_jobs([first, second, third]) == {f"{second}.1": "a", f"{third}.1": None}
 
 
+def test_what_is_left_on_a_machine_can_be_handed_in_after_a_later_node_job(lab: Coordinator) -> None:
+    first = submit(lab, ["a"])
+    come(lab, a_worker("a", token="1"))
+    pass_barrier(lab, first, 1)
+    again = a_worker("a", token="2")
+    come(lab, again)
+    second = submit(lab, ["a"])
+    assert lab.queues.done("a", "2", f"{second}.1")
+    assert lab.queues.open_jobs([first, second]) == {f"{first}.1": "a"}
+    assert lab.queues.done("a", "2", f"{first}.1")
+
+
 @pytest.mark.parametrize("how", ["hands in", "leaves", "dies", "is replaced"])
 @pytest.mark.parametrize("is_left", [False, True])
 def test_a_worker_ends_what_is_left_in_its_queue_of_a_run_that_was_removed(
