@@ -25,7 +25,7 @@ def put_block(folder: Path, path: Path, lines: t.Sequence[str], *, on_top: bool 
     noted = _noted(folder)
     if str(path) not in noted:
         noted[str(path)] = not marked_block.holds_blocks_only(path)
-        noted.setdefault(str(path.parent), path.parent.is_dir())
+        noted.setdefault(str(path.parent), path.parent.is_dir() and not _is_made_by_a_run(path.parent, folder.parent))
         fresh = _notes(folder).with_suffix(".part")
         fresh.write_text(json.dumps(noted), encoding="utf-8")
         os.replace(fresh, _notes(folder))
@@ -77,18 +77,14 @@ def _save_results(folder: Path) -> None:
         target = Path((folder / folders.KEEP_RESULTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
-    results = folders.results(folder)
-    if results.is_dir() and not target.exists():
+    if not target.exists():
         partial = target.with_name(f".{target.name}.part")
-        _remove(partial)
-        try:
-            shutil.move(results, partial)
-        except OSError:
-            # There may be no place for them there. It takes none to keep them where they are.
-            _remove(partial)
-            kept = folder.with_name(f"{folder.name}.results")
-            shutil.rmtree(kept, ignore_errors=True)
-            results.rename(kept)
+        kept = folder.with_name(f"{folder.name}.results")
+        results = folders.results(folder)
+        # Otherwise somebody was stopped who had moved them already.
+        if results.is_dir():
+            _move(results, partial, kept)
+        if kept.is_dir() and not os.path.lexists(partial):
             partial.symlink_to(kept)
         # They are for whoever has asked for them, who may not be root.
         owner = target.parent.stat()
@@ -100,11 +96,31 @@ def _save_results(folder: Path) -> None:
     (folder / folders.KEEP_RESULTS).unlink()
 
 
+def _move(results: Path, partial: Path, kept: Path) -> None:
+    _remove(partial)
+    try:
+        try:
+            results.rename(partial)
+        except OSError:
+            # To another disk. Until the copy has its name, the run keeps what was copied.
+            shutil.copytree(results, partial, symlinks=True)
+    except OSError:
+        # There may be no place for them there. It takes none to keep them where they are.
+        _remove(partial)
+        shutil.rmtree(kept, ignore_errors=True)
+        results.rename(kept)
+
+
 def _remove(path: Path) -> None:
     if path.is_symlink():
         path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_made_by_a_run(path: Path, base: Path) -> bool:
+    """Whether a folder of the machine is there for the sake of runs only, of which the last is to remove it."""
+    return any(_noted(run).get(str(path)) is False for run in folders.runs(base))
 
 
 def _notes(folder: Path) -> Path:
