@@ -48,28 +48,29 @@ class Forked:
     def __init__(self, script: Script, pid: int) -> None:
         self.script = script
         self.pids: set[int] = set()
-        self._sessions = {pid}
+        self.sessions = {pid}
 
     def look(self, others: t.Container[int] | None = None) -> set[int]:
         """Find them: by the mark in their environment, by their session, or because they were found before.
 
         The dead count as long as nobody has reaped them: what they forked at the last moment is not seen yet.
 
-        :param others: processes that are known to be somebody else's. What is not, and has thrown its environment away,
-            is taken for this daemon's too.
+        :param others: processes and sessions that are known to be somebody else's. What is not, and has thrown its
+            environment away, is taken for this daemon's too.
         """
         found = set()
         for pid in processes.descendants(os.getpid(), dead=True):
             # Read once: it is empty for a moment while a process runs another program.
             mark = processes.variable(pid, processes.SCRIPT_VARIABLE)
+            session = processes.session(pid)
             if (
                 pid in self.pids
-                or processes.session(pid) in self._sessions
+                or session in self.sessions
                 or mark == self.script.id
-                or (mark is None and others is not None and pid not in others)
+                or (mark is None and others is not None and pid not in others and session not in others)
             ):
                 found.add(pid)
-        self._sessions.update(number for number in map(processes.session, found) if number is not None)
+        self.sessions.update(number for number in map(processes.session, found) if number is not None)
         self.pids = found
         return found
 
@@ -310,11 +311,11 @@ class Runner:
             self._daemon_died(script, code)
 
     def _known(self) -> set[int]:
-        """Processes of scripts that run, and of daemons that have forked away."""
-        known = set(self._by_pid).union(*(forked.pids for forked in self._forked))
+        """Processes and sessions of scripts that run, and of daemons that have forked away."""
+        known = set(self._by_pid).union(*(forked.pids | forked.sessions for forked in self._forked))
         for pid in self._by_pid:
             known.update(processes.descendants(pid))
-        return known
+        return known.union(number for number in map(processes.session, known) if number is not None)
 
     def _check_forked_daemons(self, pid: int, code: int) -> None:
         """A daemon that forked away has died when the last of its processes ended other than with success."""
