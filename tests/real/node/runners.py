@@ -22,6 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node._runner impo
 from node.supervised import Message
 
 SECONDS = 12
+SKIPPED = "skipped: "
 P = t.ParamSpec("P")
 
 
@@ -38,6 +39,8 @@ def in_a_process_of_its_own(test: t.Callable[P, None]) -> t.Callable[P, None]:
         with os.fdopen(reader) as stream:
             said = stream.read()
         _pid, status = os.waitpid(pid, 0)
+        if said.startswith(SKIPPED):
+            pytest.skip(said[len(SKIPPED) :])
         if said or status:
             pytest.fail(said or f"ended with status {status}", pytrace=False)
 
@@ -56,6 +59,8 @@ def _work(test: t.Callable[[], None], writer: int) -> t.NoReturn:
             finally:
                 left = _processes.end_descendants(grace=0)
             assert not left, f"cannot be ended: {left}"
+        except pytest.skip.Exception as skipped:
+            stream.write(f"{SKIPPED}{skipped}")
         except BaseException:
             stream.write(traceback.format_exc())
         stream.flush()

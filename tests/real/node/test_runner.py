@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
 import time
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -187,20 +189,25 @@ def test_a_message_says_that_the_disk_is_full(node: Node, monkeypatch: pytest.Mo
     assert text.startswith("test script it ended with exit code 1: here (the disk is full: ")
 
 
+@pytest.fixture
+def open_folder() -> t.Iterator[Path]:
+    """One that other users reach."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
 @in_a_process_of_its_own
-def test_scripts_of_another_user(tmp_path: Path) -> None:
+def test_scripts_of_another_user(open_folder: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root becomes another user")
-    account = Account("nobody", 65534, 65534, "/nonexistent", "")
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(0o711)
     for name in ("results", "tmp"):
-        (tmp_path / name).mkdir(mode=0o711)
-    node = Node(tmp_path, account=account)
-    daemon = script("daemon", "exec sleep 600", ready={"command": 'id -u >"$HOME_OF_IT"'})
-    daemon["env"] = {"HOME_OF_IT": str(tmp_path / "tmp" / "who")}
-    assert node.run(daemon, phase="daemon")["state"] == "finished"
-    assert (tmp_path / "tmp" / "who").read_text() == "65534\n"
+        (open_folder / name).mkdir(mode=0o711)
+    node = Node(open_folder, account=Account("nobody", 65534, 65534, "/nonexistent", ""))
+    daemon = script("daemon", "exec sleep 600", ready={"command": 'id -u >"$WHO"'})
+    who = open_folder / "tmp" / "who"
+    assert node.run({**daemon, "env": {"WHO": str(who)}}, phase="daemon")["state"] == "finished"
+    assert who.read_text() == "65534\n"
     assert node.run(script("test", 'id -u; echo "$HOME $USER $A"'))["state"] == "finished"
     assert node.says("test-it") == "65534\n/nonexistent nobody all\n"
     node.stop()
@@ -487,7 +494,7 @@ def test_a_daemon_that_forked_away_and_dies(node: Node, text: str) -> None:
     assert node.record("daemon-it")["state"] == "ended"
     node.give("daemon-it", "fork")
     node.until((node.results / "daemon-it" / "born").exists)
-    node.until(lambda: len(set(_processes.descendants(os.getpid())) - _sleeps()) == 1)
+    node.until(lambda: len(set(_processes.descendants(os.getpid(), dead=True)) - _sleeps()) == 1)
     assert not node.told("died")
     node.give("daemon-it", "die")
     node.until(lambda: node.told("died"))
@@ -535,7 +542,7 @@ def test_a_daemon_dies_with_the_last_of_its_processes(node: Node) -> None:
 def _sleeps() -> set[int]:
     """Processes that a waiting shell starts and that end by themselves."""
     found = set()
-    for pid in _processes.descendants(os.getpid()):
+    for pid in _processes.descendants(os.getpid(), dead=True):
         try:
             command = Path(f"/proc/{pid}/comm").read_text()
         except OSError:
