@@ -178,12 +178,15 @@ def test_no_links_are_no_links(wired: tuple[Machine, Machine]) -> None:
 def test_later_addresses_of_the_network_survive(wired: tuple[Machine, Machine]) -> None:
     """The kernel takes a network's later IPv4 addresses away with its first one."""
     near, _far = wired
+    promotes = "/proc/sys/net/ipv4/conf/eth1/promote_secondaries"
+    set_value(near, promotes, 0)
     near.ip("link", "set", "eth1", "up")
     near.apply([{"mac": ONE, "ip": "192.168.222.1/24"}])
     near.ip("address", "add", "192.168.222.50/24", "dev", "eth1", "label", "eth1:own")
     near.apply([{"mac": ONE, "ip": "192.168.222.60/24"}], run="b.1.1")
     near.remove()
     assert near.addresses("eth1") == ["192.168.222.50/24", "192.168.222.60/24"]
+    assert value_of(near, promotes) == 0
     near.remove(run="b.1.1")
     assert near.addresses("eth1") == ["192.168.222.50/24"]
     assert near.state()["eth1"]["addresses"][0]["label"] == "eth1:own"
@@ -242,7 +245,7 @@ def test_what_cannot_work_is_refused_before_anything_is_touched(
     near, _far = wired
     near.ip("address", "add", "10.7.0.1/16", "dev", "eth2")
     setting = "/proc/sys/net/ipv6/conf/eth1/disable_ipv6"
-    switch_off(near, setting)
+    set_value(near, setting, 1)
     before = near.state()
     for check_mode in (True, False):
         with pytest.raises(Refused) as refusal:
@@ -252,8 +255,17 @@ def test_what_cannot_work_is_refused_before_anything_is_touched(
     assert near.left_behind() == []
 
 
-def switch_off(machine: Machine, setting: str) -> None:
-    subprocess.run(["ip", "netns", "exec", machine.namespace, "sh", "-c", f"echo 1 > {setting}"], check=True)
+def set_value(machine: Machine, setting: str, value: int) -> None:
+    in_namespace(machine, f"echo {value} > {setting}")
+
+
+def value_of(machine: Machine, setting: str) -> int:
+    return int(in_namespace(machine, f"cat {setting}"))
+
+
+def in_namespace(machine: Machine, command: str) -> str:
+    whole = ["ip", "netns", "exec", machine.namespace, "sh", "-c", command]
+    return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def test_without_a_record(wired: tuple[Machine, Machine]) -> None:

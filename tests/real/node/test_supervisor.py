@@ -10,6 +10,7 @@ import base64
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 import typing as t
@@ -17,18 +18,24 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
-from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _clients, _install, _processes, _supervisor
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
 
 from coordination.ports import reserved_port
-from node.supervised import Controller, Machine, script
+from node.supervised import TOKEN, Controller, Machine, script
 
 
-def wait_until(holds: t.Callable[[], bool], seconds: float = 5) -> None:
+def wait_until(holds: t.Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def has_said(folder: Path, name: str) -> bool:
+    """Whether a script has written something."""
+    output = folder / "results" / name / "stdout"
+    return output.exists() and output.stat().st_size > 0
 
 
 def finish(controller: Controller) -> None:
@@ -127,14 +134,13 @@ def test_200_megabytes_of_output_are_cut_with_a_note(machine: Machine) -> None:
 
 
 def test_what_ignores_term_is_killed(machine: Machine) -> None:
-    _folder, controller = machine.new_run()
-    controller.ask(
-        "start", phase="test", scripts=[script("test", "trap '' TERM; while :; do sleep 0.1; done")], armed=False
-    )
-    time.sleep(0.3)
+    folder, controller = machine.new_run()
+    ignores = script("test", "trap '' TERM; echo here; while :; do sleep 0.1; done")
+    controller.ask("start", phase="test", scripts=[ignores], armed=False)
+    wait_until(lambda: has_said(folder, "test-it"))
     begin = time.monotonic()
     assert controller.ask("stop", grace=0.5)["changed"]
-    assert 0.4 < time.monotonic() - begin < 2
+    assert time.monotonic() - begin >= 0.5
     record = controller.record("test-it")
     assert (record["exit_code"], record["stopped"]) == (-signal.SIGKILL, True)
     assert not controller.ask("stop", grace=0.5)["changed"]
@@ -156,26 +162,21 @@ def test_what_a_test_leaves_running_ends_with_the_run(machine: Machine) -> None:
 
 def supervisor_of(controller: Controller) -> int:
     """Its pid, from the other end of the connection."""
-    import struct
-
     return int(struct.unpack("3i", controller._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def kill_with_its_guard(supervisor: int) -> None:
+    guard = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
+    for pid in (guard, supervisor):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(_processes.is_alive, (guard, supervisor))))
 
 
 def test_timeout_of_a_script(machine: Machine) -> None:
     _folder, controller = machine.new_run()
-    begin = time.monotonic()
     ended = controller.run(script("test", "trap '' TERM; echo here; while :; do sleep 0.1; done", timeout=0.5))
-    assert time.monotonic() - begin < 3
     assert ended["text"] == "test script it timed out after 0.5 s: here"
     assert controller.record("test-it")["timed_out"]
-    finish(controller)
-
-
-def test_timeout_of_a_daemon_is_for_its_start(machine: Machine) -> None:
-    _folder, controller = machine.new_run()
-    assert controller.run(script("daemon", "sleep 60", timeout=1.3), phase="daemon")["state"] == "finished"
-    time.sleep(0.6)
-    assert controller.record("daemon-it")["state"] == "ready"
     finish(controller)
 
 
@@ -184,9 +185,8 @@ def test_timeout_of_a_daemon_is_for_its_start(machine: Machine) -> None:
 
 def test_a_daemon_that_forks_away_has_started(machine: Machine) -> None:
     _folder, controller = machine.new_run()
-    begin = time.monotonic()
     assert controller.run(script("daemon", "(setsid sleep 60 &) ; exit 0"), phase="daemon")["state"] == "finished"
-    assert time.monotonic() - begin < 0.8
+    assert controller.record("daemon-it")["state"] == "ended"
     finish(controller)
 
 
@@ -194,7 +194,7 @@ def test_a_daemon_in_the_foreground_has_started_after_a_grace(machine: Machine) 
     _folder, controller = machine.new_run()
     begin = time.monotonic()
     assert controller.run(script("daemon", "exec sleep 60"), phase="daemon")["state"] == "finished"
-    assert 0.8 < time.monotonic() - begin < 3
+    assert time.monotonic() - begin >= 1
     finish(controller)
 
 
@@ -205,20 +205,24 @@ def test_a_daemon_that_fails_at_once_has_not(machine: Machine) -> None:
     finish(controller)
 
 
+DIES = "until [ -e die ]; do sleep 0.02; done; echo gave up >&2;"
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("sleep 1.5; echo gave up >&2; exit 4", 4),
-        ("sleep 1.5; echo gave up >&2; kill -9 $$", -9),
-        ("(setsid sh -c 'sleep 0.7; echo gave up >&2; exit 4' &); exit 0", 4),
-        ("(setsid env -i sh -c 'sleep 0.7; echo gave up >&2; exit 4' &); exit 0", 4),
-        ("(setsid sh -c '(sleep 0.9; echo gave up >&2; exit 4) & exit 0' &); exit 0", 4),
+        (f"touch here; {DIES} exit 4", 4),
+        (f"touch here; {DIES} kill -9 $$", -9),
+        (f"(setsid sh -c '{DIES} exit 4' &); touch here; exit 0", 4),
+        (f"(setsid env -i sh -c '{DIES} exit 4' &); touch here; exit 0", 4),
+        (f"(setsid sh -c '({DIES} exit 4) & exit 0' &); touch here; exit 0", 4),
     ],
     ids=["foreground", "killed", "forked", "forked without environment", "forked twice"],
 )
 def test_a_daemon_that_dies_is_reported_with_its_last_output(machine: Machine, text: str, code: int) -> None:
-    _folder, controller = machine.new_run()
-    assert controller.run(script("daemon", text), phase="daemon")["state"] == "finished"
+    folder, controller = machine.new_run()
+    assert controller.run(script("daemon", text, ready={"file": "here"}), phase="daemon")["state"] == "finished"
+    (folder / "results" / "daemon-it" / "die").touch()
     died = controller.wait_for("died")
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     assert died["text"] == f"daemon it ended during the run with {how}: gave up"
@@ -234,20 +238,22 @@ def test_a_daemon_may_come_to_its_end(machine: Machine) -> None:
     )
     assert controller.run(*daemons, phase="daemon")["state"] == "finished"
     # Somebody else's orphan fails meanwhile.
-    assert controller.run(script("test", "(setsid sh -c 'sleep 0.4; exit 7' &); sleep 0.8"))["state"] == "finished"
+    orphan = "(setsid sh -c ': >orphan; exit 7' &); until [ -e orphan ]; do sleep 0.1; done; sleep 0.3"
+    assert controller.run(script("test", orphan))["state"] == "finished"
     assert not [event for event in controller.events if event["event"] == "died"]
     finish(controller)
 
 
 LISTEN = (
-    "sleep 0.5; exec python3 -c 'import socket,time; s=socket.create_server((\"127.0.0.1\", {port})); time.sleep(60)'"
+    "sleep 0.5; exec python3 -c 'import socket,time; "
+    's=socket.create_server(("127.0.0.1", {port}), reuse_port=True); time.sleep(60)\''
 )
 
 
 def test_a_daemon_is_ready_when_its_port_is_open(machine: Machine) -> None:
     _folder, controller = machine.new_run()
     with reserved_port() as port:
-        daemon = script("daemon", LISTEN.format(port=port), ready={"port": port, "timeout": 15})
+        daemon = script("daemon", LISTEN.format(port=port), ready={"port": port, "timeout": 30})
         assert controller.run(daemon, phase="daemon")["state"] == "finished"
         assert controller.record("daemon-it")["state"] == "ready"
         socket.create_connection(("127.0.0.1", port), timeout=10).close()
@@ -262,7 +268,7 @@ def test_a_daemon_is_ready_when_a_file_is_there_or_a_command_succeeds(
     begin = time.monotonic()
     daemon = script("daemon", "sleep 0.5; touch here; exec sleep 60", ready=ready)
     assert controller.run(daemon, phase="daemon")["state"] == "finished"
-    assert 0.4 < time.monotonic() - begin < 3
+    assert time.monotonic() - begin >= 0.5
     finish(controller)
 
 
@@ -293,18 +299,21 @@ def test_a_daemon_whose_condition_does_not_hold_is_skipped(machine: Machine) -> 
 
 
 def test_armed_tests_wait_for_the_word_to_go(machine: Machine) -> None:
-    _folder, controller = machine.new_run()
+    folder, controller = machine.new_run()
     monitor = script("monitor", "echo watching; exec sleep 60")
     controller.run(monitor, script("test", "echo ran"), script("test", "echo too", name="next"), armed=True)
-    time.sleep(0.3)
+    wait_until(lambda: len(_processes.descendants(supervisor_of(controller))) == 2)
     assert controller.record("test-it")["started"] is None
+    assert not has_said(folder, "monitor-it") and not has_said(folder, "test-it")
     assert not controller.ask("start", phase="test", scripts=[script("test", "exit 1")], armed=False)["changed"]
     assert controller.ask("go", phase="test")["changed"]
     assert not controller.ask("go", phase="test")["changed"]
     assert controller.wait_for("phase", phase="test")["state"] == "finished"
     monitor, test = controller.record("monitor-it"), controller.record("test-it")
     assert monitor["state"] == "running"
-    assert 0 <= test["started"] - monitor["started"] < 0.05
+    # Nothing is done between the two: what there is to be told is told when both run.
+    assert monitor["started"] <= test["started"] <= controller.wait_for("script", id="monitor-it")["at"]
+    wait_until(lambda: has_said(folder, "monitor-it"))
     controller.ask("stop", grace=1)
     files, _notes = controller.collect()
     assert (files["monitor-it/stdout"], files["test-it/stdout"], files["test-next/stdout"]) == (
@@ -376,10 +385,31 @@ def test_without_a_word_from_the_controller_the_machine_cleans_itself(machine: M
     controller.ask(
         "start", phase="test", scripts=[script("test", f"trap '' TERM; {FORKS_AWAY[:-6]} sleep 60")], armed=False
     )
-    for _word in range(4):
-        time.sleep(0.5)
-        assert controller.ask("alive", after=0)["ok"]
-    machine.assert_clean(5)
+    machine.assert_clean(20)
+
+
+def test_each_word_from_the_controller_renews_the_lease(tmp_path: Path) -> None:
+    config = {"token": TOKEN, "lease": 30.0, "hosts_file": str(tmp_path / "hosts")}
+    supervisor = _supervisor.Supervisor(tmp_path, config)
+    ends = socket.socketpair()
+    client, script_client, stranger = (_clients.Client(ends[0]) for _number in range(3))
+    cases: list[tuple[_clients.Client, dict[str, t.Any], bool]] = [
+        (stranger, {"op": "hello", "token": "guessed"}, False),
+        (stranger, {"op": "alive", "after": 0}, False),
+        (script_client, {"op": "hello", "token": supervisor.script_token}, False),
+        (script_client, {"op": "ask", "what": "barrier"}, False),
+        (client, {"op": "hello", "token": TOKEN}, True),
+        (client, {"op": "alive", "after": 0}, True),
+        (client, {"op": "no such thing"}, True),
+    ]
+    for who, request, renewed in cases:
+        supervisor.lease_end = 0.0
+        begin = _supervisor._now()
+        supervisor._answer(who, {"id": 1, **request})
+        end = _supervisor._now()
+        assert supervisor.lease_end == 0.0 if not renewed else begin + 30 <= supervisor.lease_end <= end + 30, request
+    for end_of_pair in ends:
+        end_of_pair.close()
 
 
 def test_a_supervisor_that_is_told_to_end_by_a_signal_cleans(machine: Machine) -> None:
@@ -387,19 +417,18 @@ def test_a_supervisor_that_is_told_to_end_by_a_signal_cleans(machine: Machine) -
     controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
     controller.ask("start", phase="test", scripts=[script("test", FORKS_AWAY)], armed=False)
     os.kill(supervisor_of(controller), signal.SIGTERM)
-    machine.assert_clean(5)
+    machine.assert_clean(20)
 
 
 def test_a_killed_supervisor_takes_everything_with_it(machine: Machine) -> None:
     folder, controller = machine.new_run()
     controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
     controller.ask("start", phase="test", scripts=[script("test", f"{FORKS_AWAY[:-6]} sleep 60")], armed=False)
-    controller.wait_for("script")
-    time.sleep(0.2)
-    everything = _processes.descendants(supervisor_of(controller))
-    assert len(everything) >= 4
+    supervisor = supervisor_of(controller)
+    wait_until(lambda: len(_processes.descendants(supervisor)) >= 5)
+    everything = _processes.descendants(supervisor)
     os.kill(supervisor_of(controller), signal.SIGKILL)
-    machine.assert_clean(3)
+    machine.assert_clean(20)
     assert [pid for pid in everything if _processes.is_alive(pid)] == []
     assert not _install.clean(folder)
 
@@ -408,13 +437,9 @@ def test_what_two_killed_processes_leave_is_cleaned_by_the_module(machine: Machi
     folder, controller = machine.new_run()
     controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
     controller.ask("start", phase="test", scripts=[script("test", "setsid sleep 60 & sleep 60")], armed=False)
-    controller.wait_for("script")
-    time.sleep(0.2)
     supervisor = supervisor_of(controller)
-    guard = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
-    for pid in (guard, supervisor):
-        os.kill(pid, signal.SIGKILL)
-    time.sleep(0.3)
+    wait_until(lambda: len(_processes.descendants(supervisor)) == 3)
+    kill_with_its_guard(supervisor)
     assert folder.exists()
     assert _install.clean(folder)
     assert not _install.clean(folder)
@@ -423,11 +448,7 @@ def test_what_two_killed_processes_leave_is_cleaned_by_the_module(machine: Machi
 def test_what_was_left_before_a_power_cut_is_cleaned_by_the_next_run(machine: Machine) -> None:
     folder, controller = machine.new_run()
     controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
-    supervisor = supervisor_of(controller)
-    guard = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
-    for pid in (guard, supervisor):
-        os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    kill_with_its_guard(supervisor_of(controller))
     long_ago = time.time() - 3600
     os.utime(folder, (long_ago, long_ago))
     _other, other = machine.new_run()

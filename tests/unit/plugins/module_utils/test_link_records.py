@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import json
+import os
+import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -115,3 +121,87 @@ def test_while_a_change_is_under_way_the_old_and_the_new_are_held(tmp_path: Path
         fresh,
         dropped,
     )
+
+
+def test_a_link_whose_mtu_a_change_does_not_touch_keeps_what_it_was_before(tmp_path: Path) -> None:
+    path = records.record_path(tmp_path, "a")
+    new = dataclasses.replace(LINK, mtu_before=1400, restore=(("10.0.0.9/24",),), was_up=True)
+    (merged,) = records.union(path, [new], [LINK]).links
+    assert (merged.mtu_before, merged.restore, merged.was_up) == (1400, LINK.restore, True)
+    assert records.union(path, [new], []).links == (new,)
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = records.record_path(tmp_path / "folder", "a")
+    records.save(path, records.new_record(path, [LINK]))
+    before = path.read_bytes()
+    assert path.parent.stat().st_mode & 0o022 == 0
+    with pytest.raises(TypeError):
+        records.save(path, records.new_record(path, [dataclasses.replace(LINK, mtu=t.cast(int, {1, 2}))]))
+    assert path.read_bytes() == before
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def test_a_record_that_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    path = records.record_path(tmp_path / "file" / "folder", "a")
+    with pytest.raises(NodeError, match=r"Cannot write the record of direct links .*a\.links\.json: Not a directory\."):
+        records.save(path, records.new_record(path, []))
+    with pytest.raises(NodeError, match=r"Cannot read the record of direct links .*a\.links\.json: Not a directory\."):
+        records.load(path)
+
+
+def test_a_record_names_this_boot_and_this_namespace(tmp_path: Path) -> None:
+    path = records.record_path(tmp_path, "a")
+    records.save(path, records.new_record(path, [LINK]))
+    content = json.loads(path.read_text())
+    assert content["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    kind, number = content["namespace"].split("-")
+    assert kind in ("cookie", "inode") and int(number) > 0
+    assert kind == "cookie" or int(number) == os.stat("/proc/self/ns/net").st_ino
+
+
+@contextlib.contextmanager
+def somebody_elses_lock() -> t.Iterator[int]:
+    descriptor = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def free_after(seconds: float, descriptor: int) -> threading.Timer:
+    timer = threading.Timer(seconds, fcntl.flock, (descriptor, fcntl.LOCK_UN))
+    timer.start()
+    return timer
+
+
+def test_the_lock_is_waited_for_as_long_as_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LOCK_SECONDS", 0.2)
+    begin = time.monotonic()
+    with somebody_elses_lock() as descriptor:
+        # Whoever waits without a limit gets it in the end.
+        timer = free_after(20, descriptor)
+        try:
+            with pytest.raises(NodeError, match="Another run has been changing this machine's direct links for 0 sec"):
+                records.locked(False).__enter__()
+        finally:
+            timer.cancel()
+    assert time.monotonic() - begin >= 0.2
+
+
+def test_the_lock_is_had_once_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LOCK_SECONDS", 60.0)
+    with somebody_elses_lock() as descriptor:
+        timer = free_after(0.2, descriptor)
+        with records.locked(False), pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        timer.join()
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_check_mode_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LOCK_SECONDS", 0.0)
+    with somebody_elses_lock(), records.locked(True):
+        pass
