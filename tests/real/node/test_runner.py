@@ -127,6 +127,17 @@ def test_armed_scripts_start_in_order(node: Node) -> None:
 
 
 @in_a_process_of_its_own
+def test_a_phase_with_nothing_to_wait_for_is_over_at_once(node: Node) -> None:
+    assert node.runner.start("daemon", [], armed=False)
+    assert states(node)["daemon"] == "finished"
+    assert node.runner.start("test", [script("monitor", "exec sleep 600")], armed=True)
+    assert states(node)["test"] == "armed"
+    assert node.runner.go("test")
+    assert states(node)["test"] == "finished"
+    node.stop()
+
+
+@in_a_process_of_its_own
 def test_a_monitor_that_ends_is_no_failure(node: Node) -> None:
     assert node.run(script("monitor", "exit 3"), script("test", "sleep 0.1"))["state"] == "finished"
     node.until(lambda: node.record("monitor-it")["exit_code"] == 3)
