@@ -40,8 +40,8 @@ class Account:
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell or "/bin/sh"}
 
     def own(self, path: Path) -> None:
-        """Give a file or a folder to the user."""
-        os.chown(path, self.uid, self.gid)
+        """Give a file or a folder to the user; not what a link leads to."""
+        os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def become(self) -> None:
         """Turn this process into the user's, for good."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -73,10 +74,14 @@ class Script:
 
     def write_record(self, results: Path) -> None:
         """Write ``result.json``; a full disk costs the record, never the run."""
+        fresh = results / f".{self.id}.result.json"
         try:
-            text = json.dumps(self.record(), indent=2) + "\n"
-            (self.folder(results) / "result.json").write_text(text, encoding="utf-8")
+            fresh.write_text(json.dumps(self.record(), indent=2) + "\n", encoding="utf-8")
+            # The script's folder may be another user's, who could have put a link there.
+            os.replace(fresh, self.folder(results) / "result.json")
         except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
             self.note = self.note or f"result.json could not be written: {error.strerror}"
 
     def tail(self, results: Path) -> str:
@@ -153,8 +158,7 @@ def arm(
     }
     if script.content is not None:
         program = tmp / f"{script.id}.script"
-        program.write_text(script.content, encoding="utf-8")
-        program.chmod(0o700)
+        _write_program(program, script.content)
         own(account, program)
     else:
         program = Path(root) / (script.path or "")
@@ -166,6 +170,15 @@ def arm(
         err=folder / "stderr",
         account=account,
     )
+
+
+def _write_program(path: Path, text: str) -> None:
+    """In a file that is new: its folder may be another user's, who could have put a link there."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        os.fchmod(handle, 0o700)
+        stream.write(text)
 
 
 def release(script: Script) -> None:

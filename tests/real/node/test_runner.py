@@ -224,6 +224,25 @@ def test_scripts_of_another_user(open_folder: Path) -> None:
     node.stop()
 
 
+@in_a_process_of_its_own
+def test_links_that_another_user_puts_in_the_way_are_not_followed(open_folder: Path) -> None:
+    """Root writes into folders that are the user's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    for name in ("results", "tmp"):
+        (open_folder / name).mkdir(mode=0o711)
+    precious = open_folder / "precious"
+    precious.write_text("root's")
+    node = Node(open_folder, account=Account("nobody", 65534, 65534, "/nonexistent", ""))
+    links = f'ln -s {precious} "$TMP/test-next.script"; ln -s {precious} result.json'
+    assert node.run(script("test", links), script("test", "echo ran", name="next"))["state"] == "finished"
+    assert node.says("test-next") == "ran\n"
+    assert precious.read_text() == "root's"
+    assert precious.stat().st_uid == 0 and precious.stat().st_mode & 0o100 == 0
+    assert json.loads((node.results / "test-it" / "result.json").read_text()) == node.record("test-it")
+    assert sorted(path.name for path in node.results.iterdir()) == ["test-it", "test-next"]
+
+
 # The end of a run
 
 

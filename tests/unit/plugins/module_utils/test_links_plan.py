@@ -302,8 +302,7 @@ def test_a_card_without_a_highest_mtu_takes_any() -> None:
 def test_one_card_by_two_names() -> None:
     there = dataclasses.replace(device(1), permanent_mac=TWO)
     with pytest.raises(NodeError, match=f"{ONE} and {TWO} are one device, eth1 .*; name it once"):
-        links._refuse_same_device([(wanted(ONE), there), (wanted(TWO), there)])
-    links._refuse_same_device([(wanted(ONE), device(1)), (wanted(TWO), device(2))])
+        present([wanted(ONE), wanted(TWO)], [there])
 
 
 # What it would come to
@@ -329,6 +328,25 @@ def test_what_is_shown() -> None:
     one = device(1, "10.0.0.9/24", "10.0.0.1/24", Address("fe80::1/64", scope="link"))
     shown = {"mac": ONE, "up": True, "mtu": 1500, "addresses": ["10.0.0.1/24", "10.0.0.9/24"]}
     assert links._view([one, device(2)], [dataclasses.replace(one, up=False)]) == {"eth1": shown}
+
+
+def test_what_is_answered() -> None:
+    one = device(1, "10.0.0.1/24", "10.0.0.9/24", mtu=1400)
+    change = links.LinkChange(True)
+    held = recorded(1, "10.0.0.1/24", addresses=("10.0.0.1/24", "10.0.0.9/24"))
+    links._describe(change, [recorded(7), held], [one], [one, device(2)])
+    assert change.after == links._view([one], [one])
+    assert change.devices == [
+        {
+            "mac": ONE,
+            "device": "eth1",
+            "addresses": ["10.0.0.1/24", "10.0.0.9/24"],
+            "added": ["10.0.0.1/24"],
+            "up": True,
+            "carrier": True,
+            "mtu": 1400,
+        }
+    ]
 
 
 def test_each_step_has_its_inverse() -> None:
