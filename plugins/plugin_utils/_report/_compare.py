@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import string
 import typing as t
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -20,12 +22,14 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._report._page impo
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
 
 Record = t.Mapping[str, t.Any]
+Key = tuple[tuple[str, str], ...]  # the names and values of a run's parameters
 
 
 class Comparison:
     """Two or more submissions side by side; the first is what the others are compared with.
 
-    Runs belong together when their parameters are the same, or when each submission has but one run.
+    Runs belong together when their parameters are the same, or when each submission has but one run. Of runs that a
+    submission repeats, the first belongs to the first of the others, the second to their second.
     """
 
     def __init__(self, submissions: Sequence[Submission]) -> None:
@@ -80,7 +84,7 @@ class Comparison:
     def _groups(self) -> t.Iterator[tuple[str, list[tuple[_matrix.Column, list[_matrix.Cell | None]]]]]:
         of_all = [one.summary["runs"] for one in self.submissions]
         single = all(len(runs) == 1 for runs in of_all)
-        keys = [[() if single else _key(run) for run in runs] for runs in of_all]
+        keys = [_repeated(() if single else _key(run) for run in runs) for runs in of_all]
         columns = _matrix.columns([run for runs in of_all for run in runs])
         for key in dict.fromkeys(key for row in keys for key in row):
             chosen = [
@@ -93,14 +97,15 @@ class Comparison:
                 if any(cells):
                     rows.append((column, cells))
             if rows:
-                yield ", ".join(f"{name} {value}" for name, value in key) or "All numbers", rows
+                yield _title(*key), rows
 
 
 def difference(base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
     """By how much a number differs from the first submission's, in percent."""
     if base is None or cell is None or not base.mean:
         return ""
-    return f"{100 * (cell.mean - base.mean) / abs(base.mean):+.1f} %"
+    change = 0.0 if _is_same(base, cell) else (cell.mean - base.mean) / abs(base.mean)
+    return f"{100 * change:+.1f} %"
 
 
 def _row(column: _matrix.Column, cells: Sequence[_matrix.Cell | None]) -> View:
@@ -115,10 +120,30 @@ def _row(column: _matrix.Column, cells: Sequence[_matrix.Cell | None]) -> View:
 
 
 def _judged(column: _matrix.Column, base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
-    if not column.better or base is None or cell is None or cell.mean == base.mean:
+    if not column.better or base is None or cell is None or _is_same(base, cell):
         return ""
     return "better" if (cell.mean > base.mean) == (column.better == "higher") else "worse"
 
 
-def _key(run: Record) -> tuple[tuple[str, str], ...]:
+def _is_same(base: _matrix.Cell, cell: _matrix.Cell) -> bool:
+    # The same numbers in another order may add up to another last digit.
+    return math.isclose(base.mean, cell.mean)
+
+
+def _key(run: Record) -> Key:
     return tuple(sorted((name, _matrix.word(value)) for name, value in run["params"].items()))
+
+
+def _repeated(keys: t.Iterable[Key]) -> list[tuple[Key, int]]:
+    """The keys, and which repetition of it each is."""
+    counts: Counter[Key] = Counter()
+    found = []
+    for key in keys:
+        counts[key] += 1
+        found.append((key, counts[key]))
+    return found
+
+
+def _title(key: Key, repetition: int) -> str:
+    title = ", ".join(f"{name} {value}" for name, value in key) or "All numbers"
+    return title if repetition == 1 else f"{title}, repetition {repetition}"

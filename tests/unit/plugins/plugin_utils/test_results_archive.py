@@ -52,7 +52,11 @@ def everything(folder: Path) -> list[str]:
 
 
 def test_what_a_machine_packs_is_unpacked(tmp_path: Path) -> None:
-    left = {"test-x/stdout": b"hello\n", "test-x/deep/er/data": random.Random(1).randbytes(100_000), "metrics.json": b""}
+    left = {
+        "test-x/stdout": b"hello\n",
+        "test-x/deep/er/data": random.Random(1).randbytes(100_000),
+        "metrics.json": b"",
+    }
     for name, content in left.items():
         (tmp_path / "left" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "left" / name).write_bytes(content)
@@ -95,6 +99,16 @@ def test_a_link_that_is_there_leads_nowhere(tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="^they hold 'link/file', which is no file below their folder$"):
         unpack(tmp_path, compressed(tar("link/file")))
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_results_may_be_kept_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "below").symlink_to(tmp_path / "disk")
+    assert (unpack(tmp_path, compressed(tar("stdout"))) / "stdout").read_text() == "stdout"
+
+
+def test_nothing_makes_an_empty_folder(tmp_path: Path) -> None:
+    assert list(unpack(tmp_path, compressed(tar())).iterdir()) == []
 
 
 WHOLE = compressed(tar("stdout", "stderr"))
