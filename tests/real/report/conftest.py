@@ -31,14 +31,17 @@ def browser() -> t.Iterator[Browser]:
 
 @pytest.fixture
 def sample(tmp_path: Path) -> t.Callable[[str], Path]:
-    """A copy of what a real run of a job in site/ has left, but for the page: `good`, `fails`, `lost` or `six`."""
+    """A copy of what a real run of a job in site/ has left, but for the page: `good`, `fails`, `lost` or `six`.
+
+    Those in recorded/ hold what was in Redis too.
+    """
 
     def unpack(name: str) -> Path:
         with tarfile.open(SAMPLES / f"{name}.tar.gz") as packed:
             # The first releases of Python 3.11, such as Debian's, have no filters.
             packed.extraction_filter = getattr(tarfile, "data_filter", None)
             packed.extractall(tmp_path)
-        return tmp_path / name
+        return tmp_path / Path(name).name
 
     return unpack
 

@@ -101,7 +101,7 @@ def test_a_failure_is_kept_when_the_script_is_stopped_later() -> None:
     assert _summary.has_failed(failed)
     assert _summary_table.verdict(result) == "s: abort: server-1: daemon serve is not ready"
     assert _summary_table.last_words(result) == "the last lines of daemon serve (server-1):\n  | one\n  | two"
-    assert "stopped (failed)" in _summary_table.text_table(result)
+    assert "daemon serve  stopped (failed)  4.00 " in _summary_table.text_table(result)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,12 @@ def test_a_failure_is_kept_when_the_script_is_stopped_later() -> None:
         ({"exit_code": -15, "stopped": True}, False),
         ({"exit_code": 0, "timed_out": True}, True),
         ({"exit_code": 3, "kind": "monitor"}, False),
+        ({"exit_code": 3, "kind": "monitor", "timed_out": True}, True),
+        ({"exit_code": 3, "kind": "monitor", "failure": "it died"}, True),
+        ({"exit_code": 3, "kind": "daemon"}, True),
+        ({"exit_code": 3, "kind": "setup"}, True),
+        ({"exit_code": -15, "stopped": True, "timed_out": True}, True),
+        ({"exit_code": -15, "stopped": True, "failure": "it was not ready"}, True),
         ({"exit_code": 0, "failure": "it died"}, True),
         ({"exit_code": 0, "note": "result.json could not be written"}, False),
     ],
@@ -164,8 +170,10 @@ def test_output_cannot_move_the_cursor() -> None:
     events = [phase("client-1", "test-work", "x", tail="\x1b[2Jgone\tx")]
     result = summary(TWO, events, result="abort", reason=reason)
     shown = _summary_table.verdict(result) + _summary_table.last_words(result)
-    assert "\x1b" not in shown
-    assert "\r" not in shown
+    assert (
+        shown
+        == "s: abort: client-1: it said \ufffd[2J\ufffdthe last lines of test work (client-1):\n  | \ufffd[2Jgone        x"
+    )
 
 
 def run_of(size: int, *speeds: float) -> Record:
@@ -219,3 +227,236 @@ def test_the_reason_of_an_abort_is_kept_when_results_are_lost_too() -> None:
     why = {"node": "server-1", "script": None, "exit_code": None, "text": "no memory", "kind": "failed"}
     (run,) = summary(TWO, [LOST], result="abort", reason=why)["runs"]
     assert run["reason"] == why
+
+
+DAEMON_ENDED = script("server-1", name="serve", kind="daemon", exit_code=-15, finished=14.0, stopped=True)
+WORK_FAILED = {"node": "client-1", "script": "test-work", "exit_code": 3, "text": "test work ended with exit code 3"}
+
+
+def event(what: str, node: str | None = None, **data: t.Any) -> Record:
+    return {"node": node, "what": what, "data": data}
+
+
+def test_all_that_a_summary_holds() -> None:
+    """Every field, so that none is lost, and none comes from another run or node."""
+    barriers = {"start": {"arrived": ["server-1", "client-1"]}}
+    events = [
+        event("registered"),
+        event("start_skew", seconds=0.5),
+        script("client-1", name="work"),
+        event("start_skew", seconds=0.7),
+        script("client-1", name="work", exit_code=0, finished=12.5, note="cut", state="ended", more="not told"),
+        event("collected", "client-1", notes=["stdout was cut", "data was left out"]),
+        event("collected", "server-1", notes=[]),
+        event("collected", "client-1", notes=["and again"]),
+        DAEMON_ENDED,
+    ]
+    values: Record = {"barriers": barriers, "params": {"size": 4}, "cluster": "rack", "number": 7, "cluster_id": "s.7"}
+    result = _summary.summarize([(plan(TWO, 7), info(TWO, **values), events)])
+    never_run = {
+        "exit_code": None,
+        "started": None,
+        "finished": None,
+        "timed_out": False,
+        "stopped": False,
+        "note": None,
+    }
+    assert result == {
+        "submission_id": "s",
+        "job": "job.yaml",
+        "result": "finish",
+        "reason": None,
+        "runs": [
+            {
+                "cluster_id": "s.7",
+                "number": 7,
+                "result": "finish",
+                "reason": None,
+                "cluster": "rack",
+                "params": {"size": 4},
+                "started": 1.0,
+                "finished": 5.0,
+                "barriers": barriers,
+                "start_skew": 0.5,
+                "nodes": {
+                    "server-1": {
+                        "job_id": "s.1.1",
+                        "roles": ["server"],
+                        "state": "finish",
+                        "ip": None,
+                        "direct_ips": ["192.168.222.1"],
+                        "direct_macs": [],
+                        "scripts": [record("serve", "daemon", exit_code=-15, finished=14.0, stopped=True)],
+                        "text": "daemon serve served until the end",
+                        "notes": [],
+                    },
+                    "client-1": {
+                        "job_id": "s.1.2",
+                        "roles": ["client"],
+                        "state": "finish",
+                        "ip": None,
+                        "direct_ips": ["192.168.222.2"],
+                        "direct_macs": [],
+                        "scripts": [
+                            record("work", exit_code=0, finished=12.5, note="cut"),
+                            {**planned("more"), **never_run},
+                        ],
+                        "text": "test work ended with success",
+                        "notes": ["stdout was cut", "data was left out", "and again"],
+                    },
+                },
+            }
+        ],
+    }
+    assert list(result["runs"][0]["nodes"]["client-1"]["scripts"][0]) == list(_summary.SCRIPT_KEYS)
+
+
+def test_a_run_without_barriers_and_plan() -> None:
+    nodes = info({"stranger-1": []})
+    result = _summary.summarize([({"nodes": []}, nodes, [script("stranger-1", name="own", exit_code=0)])])
+    (run,) = result["runs"]
+    assert run["start_skew"] is None
+    assert run["nodes"]["stranger-1"]["scripts"] == [record("own", exit_code=0)], "a script that nobody has planned"
+
+
+def aborted(number: int, text: str) -> tuple[Record, Record, list[Record]]:
+    reason = {"node": None, "script": None, "exit_code": None, "text": text}
+    return plan(TWO, number), info(TWO, result="abort", number=number, reason=reason), []
+
+
+def finished(number: int) -> tuple[Record, Record, list[Record]]:
+    return plan(TWO, number), info(TWO, number=number), []
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason", "says"),
+    [
+        ([finished(1), finished(2)], None, "s: finish, all of 2 runs"),
+        ([aborted(1, "first"), aborted(2, "last")], "first", "s: abort, 2 of 2 runs: first"),
+        ([aborted(1, "first"), finished(2), aborted(3, "last")], "first", "s: abort, 2 of 3 runs: first"),
+        ([finished(1), aborted(2, "first"), aborted(3, "last"), finished(4)], "first", "s: abort, 2 of 4 runs: first"),
+        ([finished(1), aborted(2, "only")], "only", "s: abort, 1 of 2 runs: only"),
+        ([aborted(1, "only")], "only", "s: abort: only"),
+    ],
+)
+def test_the_first_abort_is_the_reason(runs: list[t.Any], reason: str | None, says: str) -> None:
+    result = _summary.summarize(runs)
+    assert result["result"] == ("abort" if reason else "finish")
+    assert (result["reason"] or {}).get("text") == reason
+    assert [run["number"] for run in result["runs"]] == [number for number, _run in enumerate(runs, 1)]
+    assert _summary_table.verdict(result) == says
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "ended", "text"),
+    [
+        ("finish", None, "finish", None),
+        ("abort", WORK_FAILED, "abort", WORK_FAILED["text"]),
+        ("abort", None, "abort", "the run did not come to its end"),
+        (None, None, "abort", "the run did not come to its end"),
+        ("finish", WORK_FAILED, "abort", WORK_FAILED["text"]),
+    ],
+)
+def test_how_a_run_ended(result: str | None, reason: Record | None, ended: str, text: str | None) -> None:
+    (run,) = summary(TWO, [], result=result, reason=reason)["runs"]
+    assert run["result"] == ended
+    assert (run["reason"] or {}).get("text") == text
+    if text:
+        assert {"node", "script", "exit_code", "text"} <= set(run["reason"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({"exit_code": 3, "finished": 12.0}, True),
+        ({"exit_code": -9, "finished": 12.0}, True),
+        ({"exit_code": -15, "finished": 12.0, "timed_out": True}, True),
+        ({"exit_code": 0, "finished": 12.0}, False),
+        ({"exit_code": None}, False),
+        ({"exit_code": -15, "finished": 12.0, "stopped": True}, False),
+    ],
+)
+def test_only_a_failure_leaves_the_end_of_its_output(values: Record, kept: bool) -> None:
+    (run,) = summary(TWO, [script("client-1", name="work", tail="said", **values)])["runs"]
+    assert run["nodes"]["client-1"]["scripts"][0].get("tail") == ("said" if kept else None)
+
+
+@pytest.mark.parametrize(
+    ("events", "failure", "tail"),
+    [
+        ([phase("client-1", "test-work", "it died", tail="end")], "it died", "end"),
+        ([phase("client-1", "test-work", "it died")], "it died", None),
+        ([event("died", "client-1", script="test-work", text="it died", tail="end")], "it died", "end"),
+        ([event("other", "client-1", script="test-work", text="it died", tail="end")], None, None),
+        ([event("phase", "client-1", script=None, text="all are done")], None, None),
+        ([event("phase", "client-1", text="all are done")], None, None),
+        ([event("phase", "client-1", script="test-unknown", text="it died", tail="end")], None, None),
+        ([event("phase", "client-1", script="test-work", text=None, tail="end")], None, None),
+        ([phase("server-1", "test-work", "it died", tail="end")], None, None),
+        (
+            [script("client-1", "shorter", name="work", exit_code=3), phase("client-1", "test-work", "it died")],
+            "it died",
+            "shorter",
+        ),
+        (
+            [
+                script("client-1", "shorter", name="work", exit_code=3),
+                phase("client-1", "test-work", "it died", tail="longer"),
+            ],
+            "it died",
+            "longer",
+        ),
+        (
+            [phase("client-1", "test-work", "it died", tail="end"), script("client-1", name="work", exit_code=3)],
+            "it died",
+            "end",
+        ),
+        (
+            [
+                phase("client-1", "test-work", "it died", tail="end"),
+                script("client-1", "later", name="work", exit_code=3),
+            ],
+            "it died",
+            "later",
+        ),
+    ],
+)
+def test_what_is_kept_of_a_failure(events: list[Record], failure: str | None, tail: str | None) -> None:
+    (run,) = summary(TWO, events)["runs"]
+    first, second = run["nodes"]["client-1"]["scripts"]
+    assert (first.get("failure"), first.get("tail")) == (failure, tail)
+    assert not {"failure", "tail"} & set(second)
+
+
+@pytest.mark.parametrize(
+    ("events", "node", "text"),
+    [
+        ([LOST], "client-1", "the results of client-1 could not be fetched: No space left on device"),
+        (
+            [LOST, event("results_lost", "server-1", text="it is gone")],
+            "server-1",
+            "the results of server-1 could not be fetched: it is gone",
+        ),
+        ([event("results_lost", "stranger", text="it is gone")], None, None),
+    ],
+)
+def test_whose_lost_results_are_the_reason(events: list[Record], node: str | None, text: str | None) -> None:
+    (run,) = summary(TWO, events)["runs"]
+    expected = {"node": node, "script": None, "exit_code": None, "text": text, "kind": "results_lost"}
+    assert run["reason"] == (expected if node else None)
+
+
+def test_numbers_are_asked_for_once_for_each_script() -> None:
+    result = summary(TWO, [])
+    numbers = {"speed": {"value": 1, "unit": ""}}
+    asked = []
+
+    def metrics_of(run: _summary.Info, node: str, item: _summary.Info) -> _summary.Info | None:
+        asked.append((run["number"], node, item["id"]))
+        return {"test-work": numbers, "test-more": {}}.get(item["id"])
+
+    _summary.add_metrics(result, metrics_of)
+    assert asked == [(1, "server-1", "daemon-serve"), (1, "client-1", "test-work"), (1, "client-1", "test-more")]
+    scripts = [item for node in result["runs"][0]["nodes"].values() for item in node["scripts"]]
+    assert [item.get("metrics") for item in scripts] == [None, numbers, None]
+    assert "metrics" not in scripts[2], "none is not an empty one"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._matrix import Cell
+from ansible_collections.lab.multidevice.plugins.module_utils._matrix import Cell, mean
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._compare import Comparison, difference
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
 
@@ -44,7 +44,7 @@ def groups(*submissions: t.Sequence[Record]) -> dict[str, list[list[float | None
     """What stands side by side: title → of each metric the means."""
     found = compare(*submissions).groups
     assert len({title for title, _rows in found}) == len(found), "each title once"
-    return {title: [[cell and cell.mean for cell in cells] for _column, cells in rows] for title, rows in found}
+    return {title: [[mean(cell) for cell in cells] for _column, cells in rows] for title, rows in found}
 
 
 ONE, TWO, THREE = (run(metric(value), size=value) for value in (1, 2, 3))
