@@ -7,12 +7,16 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 JOB ?=
 STAGES ?=
+FILES ?=
+MUTANTS ?=
+SINCE ?=
 
-.PHONY: help demo test lint format reference bench clean
+.PHONY: help demo test mutants lint format reference bench clean
 
 help:
 	@echo "make demo    run the example job in a virtual lab (JOB=path: another job)"
 	@echo "make test    all checks and tests (STAGES=\"units real\": only these)"
+	@echo "make mutants  plant faults, and tell which of them no test notices (FILES=_links.py SINCE=main MUTANTS=40)"
 	@echo "make lint    only the checks of formatting, types, documentation and licences"
 	@echo "make format  put the code into the form that the checks want"
 	@echo "make reference  write docs/reference/ from the documentation in the code"
@@ -24,6 +28,10 @@ demo: .python
 
 test: .python
 	@STAGES="$(STAGES)" $(PYTHON) -u tests/run_all.py
+
+mutants: .python
+	@bin=$$($(PYTHON) tools/environments.py mutants) && \
+	FILES="$(FILES)" MUTANTS="$(MUTANTS)" SINCE="$(SINCE)" PYTHONPATH=tools "$$bin/python" -u -m mutants
 
 lint: .python
 	@STAGES=lint $(PYTHON) -u tests/run_all.py

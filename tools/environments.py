@@ -224,6 +224,10 @@ def nox() -> Environment:
     return make("nox", ("3.13", "3.12", "3.11", "3.14"), REPOSITORY / "requirements-nox.txt")
 
 
+def mutants() -> Environment:
+    return make("mutants", ("3.13", "3.12", "3.11", "3.14"), REPOSITORY / "requirements-mutants.txt")
+
+
 def core(version: str) -> Environment:
     packages = [f"ansible-core~={version}.0"]
     return make(f"core-{version}", CORES[version], REPOSITORY / "tests" / "requirements.txt", packages)
@@ -235,7 +239,12 @@ def available_cores() -> list[str]:
 
 def main() -> int:
     """Makes the environment named on the command line and prints its bin folder."""
-    names: dict[str, t.Callable[[], Environment]] = {"controller": controller, "checkers": checkers, "nox": nox}
+    names: dict[str, t.Callable[[], Environment]] = {
+        "controller": controller,
+        "checkers": checkers,
+        "nox": nox,
+        "mutants": mutants,
+    }
     names.update({f"core-{version}": functools.partial(core, version) for version in CORES})
     if len(sys.argv) != 2 or (sys.argv[1] not in names and sys.argv[1] != "newest-core"):
         print(f"usage: {sys.argv[0]} {'|'.join([*names, 'newest-core'])}", file=sys.stderr)

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which files hold the guarantees, and which tests should notice a fault in them."""
+
+from __future__ import annotations
+
+REAL = "tests/real"
+UNIT = "tests/unit/plugins"
+UTILS = "plugins/module_utils"
+
+COORDINATION = tuple(
+    f"{REAL}/coordination/{name}.py"
+    for name in (
+        "test_protocol",
+        "test_queues",
+        "test_book",
+        "test_follow",
+        "test_scheduler*",
+        "test_scripts*",
+        "test_state_machine",
+    )
+)
+LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link.py", f"{REAL}/links/test_changes.py")
+NODE = (f"{REAL}/node/test_runner.py", f"{REAL}/node/test_undo.py", f"{REAL}/node/test_supervisor.py")
+JOBS = (f"{UNIT}/module_utils/test_job*.py",)
+
+# Patterns of files; what comes first here is not run first: the quickest test is.
+TESTS: dict[str, tuple[str, ...]] = {
+    f"{UTILS}/_coordination/scripts.py": COORDINATION,
+    f"{UTILS}/_coordination/scheduler.py": COORDINATION,
+    f"{UTILS}/_coordination/coordinator.py": (*COORDINATION, f"{REAL}/coordination/test_coordinator*.py"),
+    f"{UTILS}/_links.py": LINKS,
+    f"{UTILS}/_link_records.py": LINKS,
+    f"{UTILS}/_node/_runner.py": NODE,
+    f"{UTILS}/_node/_undo.py": NODE,
+    f"{UTILS}/_job_expand.py": JOBS,
+    f"{UTILS}/_job_node.py": JOBS,
+    f"{UTILS}/_cluster_file.py": (f"{UNIT}/module_utils/test_cluster_file.py", f"{UNIT}/inventory/test_cluster.py"),
+    f"{UTILS}/_summary.py": (f"{UNIT}/module_utils/test_summary*.py", f"{UNIT}/plugin_utils/test_report.py"),
+    "plugins/plugin_utils/_report/_compare.py": (
+        f"{UNIT}/plugin_utils/test_*compare*.py",
+        f"{UNIT}/plugin_utils/test_report.py",
+        f"{REAL}/report/test_compare.py",
+    ),
+    "plugins/plugin_utils/_results_archive.py": (
+        f"{UNIT}/plugin_utils/test_*archive*.py",
+        f"{REAL}/node/test_*archive*.py",
+        f"{REAL}/report/test_*archive*.py",
+    ),
+}
