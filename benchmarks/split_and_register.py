@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.lab.multidevice.benchmarks.bare_clients import summary
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from coordination.plans import fresh_submission_id
 from coordination.redis_server import RedisServer, binaries

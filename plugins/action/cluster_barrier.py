@@ -9,8 +9,8 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.barrier import BARRIER
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Arrival, cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._wording import names
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.module_utils._format import names
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
 
 Result = dict[str, t.Any]
 FIRST_SLICE = 0.5

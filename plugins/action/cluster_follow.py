@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import Operation
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._follow import follow
 

@@ -11,17 +11,17 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.queue import QUEUE
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._names import check_submission_id, is_name
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     Exchange,
     open_exchange,
     result_name,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.queue import QUEUE
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import check_submission_id, is_name
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
 
 Result = dict[str, t.Any]
 # What nobody announces, such as a queue that has had no worker for too long, is looked for so often.

@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.reserve import RESERVE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
 
 Result = dict[str, t.Any]
 

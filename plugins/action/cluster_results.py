@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import RESULTS
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
-from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import complete_redis_options
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_options
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_reports
 
 

@@ -8,12 +8,12 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import check_queueing
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange, tree_name
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.split import SPLIT, plan_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange, tree_name
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 
@@ -40,7 +40,7 @@ class ActionModule(CoordinationAction):
         exchange = open_exchange(options["exchange"], RedisSettings.from_options(options))
         trees = {}
         for root in roots:
-            checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
+            checksum, archive = script_tree.pack(Path(root), relay.cache_folder())
             size, limit = archive.stat().st_size, options["trees_limit"]
             if size > limit:
                 raise InputError(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.state import STATE
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
 
 
 class ActionModule(CoordinationAction):

@@ -10,7 +10,6 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import exchange
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import DEFAULT_LEASE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import Operation
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
@@ -19,8 +18,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     InputError,
     MultideviceError,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import is_name, queue_of
-from ansible_collections.lab.multidevice.plugins.plugin_utils._coordination_action import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.module_utils._names import is_name, queue_of
+from ansible_collections.lab.multidevice.plugins.plugin_utils import _exchange as exchange
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spool
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.node import NodeAction
 
 CHECKS = ("check_duplicates", "check_peers", "carrier_timeout", "peer_timeout")
 

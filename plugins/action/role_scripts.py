@@ -10,15 +10,15 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
-from ansible_collections.lab.multidevice.plugins.plugin_utils._embedded_redis import complete_redis_options
-from ansible_collections.lab.multidevice.plugins.plugin_utils._node_action import NodeAction
-from ansible_collections.lab.multidevice.plugins.plugin_utils._redis_variables import with_redis_variables
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.node import NodeAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import with_redis_variables
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.stream import stream_commands
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import file_digest
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._stream import stream_commands
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_options
 
 Result = dict[str, t.Any]
 COLLECT_TIMEOUT = 600.0
@@ -55,7 +55,7 @@ class ActionModule(NodeAction):
                 archive = Path(options["script_archives"][root])
                 checksum = file_digest(archive)
             else:
-                checksum, archive = _script_tree.pack(Path(root), relay.cache_folder())
+                checksum, archive = script_tree.pack(Path(root), relay.cache_folder())
             put = self.call_relay("put_tree", root=root, checksum=checksum, archive=str(archive), timeout=600)
             result["changed"] |= put["changed"]
         return result

@@ -48,7 +48,7 @@ from pathlib import Path
 
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.display import Display
-from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._screen import Screen, picture

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._node_job import node_job
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_job import node_job
 
 
 def node_jobs(plan: dict[str, t.Any]) -> dict[str, list[dict[str, t.Any]]]:

@@ -91,9 +91,9 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible.utils.unsafe_proxy import wrap_var as make_unsafe
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
-from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file import Cluster, find_cluster
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import queue_of, shell_name
+from ansible_collections.lab.multidevice.plugins.module_utils._names import queue_of, shell_name
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import Cluster, find_cluster
 
 if t.TYPE_CHECKING:
     from ansible.inventory.data import InventoryData

@@ -214,13 +214,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.module_utils._link_records import record_path
-from ansible_collections.lab.multidevice.plugins.module_utils._links import (
+from ansible_collections.lab.multidevice.plugins.module_utils._links.changes import (
     LinkChange,
     apply_links,
     remove_addresses,
     remove_links,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._links.records import record_path
 
 
 def change_links(module: AnsibleModule) -> LinkChange:

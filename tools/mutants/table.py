@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         f"{UNIT}/plugin_utils/test_report.py",
         f"{REAL}/report/test_compare.py",
     ),
-    "plugins/plugin_utils/_results_archive.py": (
+    "plugins/plugin_utils/_results/archive.py": (
         f"{UNIT}/plugin_utils/test_*archive*.py",
         f"{REAL}/node/test_*archive*.py",
         f"{REAL}/report/test_*archive*.py",

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import shell_name
+from ansible_collections.lab.multidevice.plugins.module_utils._names import shell_name
 
 CORE_BARRIERS = ("start", "ready", "finish")
 REPORTS = ("started", "finished", "failed", "abort")

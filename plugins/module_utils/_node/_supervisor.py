@@ -23,9 +23,9 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _link_records as link_records
-from ansible_collections.lab.multidevice.plugins.module_utils import _links as links
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._links import changes as links
+from ansible_collections.lab.multidevice.plugins.module_utils._links import records as link_records
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results as results
@@ -228,7 +228,7 @@ class Supervisor:
         return {}
 
     def _op_links(self, client: Client, request: Message) -> None:
-        """Bind or unbind direct addresses; see ``_links.py``. Answers when it is done: checks on the wire take seconds."""
+        """Bind or unbind direct addresses; see ``_links/changes.py``. Answers when it is done: checks on the wire take seconds."""
         record = link_records.record_path(links.DEFAULT_RECORD_DIR, self.folder.name)
 
         def work() -> Message:

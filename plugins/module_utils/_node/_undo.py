@@ -13,9 +13,9 @@ import shutil
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _link_records as link_records
-from ansible_collections.lab.multidevice.plugins.module_utils import _links as links
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._links import changes as links
+from ansible_collections.lab.multidevice.plugins.module_utils._links import records as link_records
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _marked_block as marked_block
 

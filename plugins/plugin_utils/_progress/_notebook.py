@@ -10,7 +10,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 
 TOGETHER = 1.0

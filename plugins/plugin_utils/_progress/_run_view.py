@@ -10,8 +10,8 @@ import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _summary_table
-from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import table
 
 Event = t.Mapping[str, t.Any]
 
@@ -170,7 +170,7 @@ class RunView:
             for node in self.nodes.values():
                 node.waiting.clear()
                 node.doing, node.since = "stops", moment
-            yield Note(f"abort: {_summary_table.reason(reason)}", mood="bad")
+            yield Note(f"abort: {table.reason(reason)}", mood="bad")
 
 
 def _ended(label: str, script: t.Mapping[str, t.Any], node: str) -> Note:

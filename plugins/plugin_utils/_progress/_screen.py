@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import CORE, RunView
 
 LEFT_FREE = 4

@@ -21,12 +21,12 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import LINE_LIMIT, Message, NodeLink
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_keeper import RunKeeper
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper, new_keeper
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive
 
 CHUNK = 1048576
 END_TIMEOUT = 15.0
@@ -269,7 +269,7 @@ class Relay:
                     stream.truncate()
                 piece = await link.request({"op": "read"}, timeout=PIECE_TIMEOUT)
             stream.flush()
-            await asyncio.to_thread(_results_archive.unpack, Path(stream.name), dest)
+            await asyncio.to_thread(archive.unpack, Path(stream.name), dest)
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None and piece["notes"]:
             keeper.tell(link, "collected", {"notes": piece["notes"]})

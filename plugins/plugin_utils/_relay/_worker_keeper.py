@@ -14,7 +14,6 @@ import signal
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import (
     SIGNS_PER_LEASE,
     GivenUp,
@@ -23,6 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queu
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
 

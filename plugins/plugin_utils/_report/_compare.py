@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _matrix, _metrics
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _template
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._page import View, shares, value_cell
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics
 
 Record = t.Mapping[str, t.Any]
 Key = tuple[tuple[str, str], ...]  # the names and values of a run's parameters
@@ -61,7 +61,7 @@ class Comparison:
                 for letter, cell in zip(self.letters, cells, strict=True):
                     change = difference(cells[0], cell) if letter != "A" else ""
                     texts.append(
-                        f"{letter} {_metrics.number(cell.mean) if cell else '-'}{f' ({change})' if change else ''}"
+                        f"{letter} {metrics.number(cell.mean) if cell else '-'}{f' ({change})' if change else ''}"
                     )
                 unit = f" ({column.unit})" if column.unit else ""
                 lines.append(f"  {column.label}{unit}: {', '.join(texts)}")
@@ -81,11 +81,11 @@ class Comparison:
             "started": min((run["started"] for run in summary["runs"] if run["started"] is not None), default=None),
         }
 
-    def _groups(self) -> t.Iterator[tuple[str, list[tuple[_matrix.Column, list[_matrix.Cell | None]]]]]:
+    def _groups(self) -> t.Iterator[tuple[str, list[tuple[matrix.Column, list[matrix.Cell | None]]]]]:
         of_all = [one.summary["runs"] for one in self.submissions]
         single = all(len(runs) == 1 for runs in of_all)
         keys = [_repeated(() if single else _key(run) for run in runs) for runs in of_all]
-        columns = _matrix.columns([run for runs in of_all for run in runs])
+        columns = matrix.columns([run for runs in of_all for run in runs])
         for key in dict.fromkeys(key for row in keys for key in row):
             chosen = [
                 next((run for run, own in zip(runs, row, strict=True) if own == key), None)
@@ -93,14 +93,14 @@ class Comparison:
             ]
             rows = []
             for column in columns:
-                cells = [run and _matrix.cell(run, column) for run in chosen]
+                cells = [run and matrix.cell(run, column) for run in chosen]
                 if any(cells):
                     rows.append((column, cells))
             if rows:
                 yield _title(*key), rows
 
 
-def difference(base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
+def difference(base: matrix.Cell | None, cell: matrix.Cell | None) -> str:
     """By how much a number differs from the first submission's, in percent."""
     if base is None or cell is None or not base.mean:
         return ""
@@ -108,8 +108,8 @@ def difference(base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
     return f"{100 * change:+.1f} %"
 
 
-def _row(column: _matrix.Column, cells: Sequence[_matrix.Cell | None]) -> View:
-    bars = shares([_matrix.mean(cell) for cell in cells])
+def _row(column: matrix.Column, cells: Sequence[matrix.Cell | None]) -> View:
+    bars = shares([matrix.mean(cell) for cell in cells])
     views = []
     for cell, share in zip(cells, bars, strict=True):
         view = value_cell(cell, share)
@@ -119,19 +119,19 @@ def _row(column: _matrix.Column, cells: Sequence[_matrix.Cell | None]) -> View:
     return {"label": column.label, "unit": column.unit, "cells": views}
 
 
-def _judged(column: _matrix.Column, base: _matrix.Cell | None, cell: _matrix.Cell | None) -> str:
+def _judged(column: matrix.Column, base: matrix.Cell | None, cell: matrix.Cell | None) -> str:
     if not column.better or base is None or cell is None or _is_same(base, cell):
         return ""
     return "better" if (cell.mean > base.mean) == (column.better == "higher") else "worse"
 
 
-def _is_same(base: _matrix.Cell, cell: _matrix.Cell) -> bool:
+def _is_same(base: matrix.Cell, cell: matrix.Cell) -> bool:
     # The same numbers in another order may add up to another last digit.
     return math.isclose(base.mean, cell.mean)
 
 
 def _key(run: Record) -> Key:
-    return tuple(sorted((name, _matrix.word(value)) for name, value in run["params"].items()))
+    return tuple(sorted((name, matrix.word(value)) for name, value in run["params"].items()))
 
 
 def _repeated(keys: t.Iterable[Key]) -> list[tuple[Key, int]]:

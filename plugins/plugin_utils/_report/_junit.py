@@ -10,10 +10,10 @@ import datetime
 import typing as t
 from xml.etree import ElementTree
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _matrix, _summary_table
-from ansible_collections.lab.multidevice.plugins.module_utils._summary import has_failed
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
 
 OUTPUT = 32_768
 
@@ -39,7 +39,7 @@ def _suite(number: int, job: str, run: StoredRun) -> Element:
     cases = [_case(job, run, node, script) for node, record in summary["nodes"].items() for script in record["scripts"]]
     if summary["result"] != "finish" and not any(case.find("failure") is not None for case in cases):
         cases.append(_abort(job, summary))
-    took = _summary_table.seconds(summary)
+    took = table.seconds(summary)
     started = datetime.datetime.fromtimestamp(summary["started"] or 0, datetime.UTC)
     counts = {kind: str(sum(case.find(kind[:-1]) is not None for case in cases)) for kind in ("failures", "errors")}
     suite = Element(
@@ -58,7 +58,7 @@ def _suite(number: int, job: str, run: StoredRun) -> Element:
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in summary["params"].items():
-        ElementTree.SubElement(properties, "property", name=clean(str(name)), value=clean(_matrix.word(value)))
+        ElementTree.SubElement(properties, "property", name=clean(str(name)), value=clean(matrix.word(value)))
     suite.extend(cases)
     ElementTree.SubElement(suite, "system-out")
     ElementTree.SubElement(suite, "system-err")
@@ -66,14 +66,14 @@ def _suite(number: int, job: str, run: StoredRun) -> Element:
 
 
 def _case(job: str, run: StoredRun, node: str, script: Record) -> Element:
-    took = _summary_table.seconds(script)
+    took = table.seconds(script)
     case = Element(
         "testcase",
         classname=clean(f"{job}.{node}"),
         name=clean(f"{script['kind']} {script['id'].removeprefix(script['kind'] + '-')}"),
         time=f"{took or 0:.3f}",
     )
-    word = _summary_table.exit_word(script)
+    word = table.exit_word(script)
     if has_failed(script):
         message = script.get("failure") or (word if script["timed_out"] else f"exit code {word}")
         failure = ElementTree.SubElement(case, "failure", type=word, message=clean(message))
@@ -88,7 +88,7 @@ def _case(job: str, run: StoredRun, node: str, script: Record) -> Element:
 def _abort(job: str, summary: Record) -> Element:
     case = Element("testcase", classname=clean(job), name="the run", time="0.000")
     why = summary["reason"]
-    ElementTree.SubElement(case, "error", type=why.get("kind") or "abort", message=clean(_summary_table.reason(why)))
+    ElementTree.SubElement(case, "error", type=why.get("kind") or "abort", message=clean(table.reason(why)))
     return case
 
 

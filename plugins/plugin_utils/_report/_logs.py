@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from ansible_collections.lab.multidevice.plugins.module_utils._summary import has_failed
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
 from markupsafe import escape
 
 ALL_LOGS = 1_100_000

@@ -9,12 +9,12 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Sequence
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _matrix, _metrics, _summary_table
-from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
-from ansible_collections.lab.multidevice.plugins.module_utils._node_story import came_to_its_end
-from ansible_collections.lab.multidevice.plugins.module_utils._summary import has_failed
+from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _logs, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.node_outcome import came_to_its_end
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
 
 View = dict[str, t.Any]
 Record = t.Mapping[str, t.Any]
@@ -55,8 +55,8 @@ def page(submission: Submission) -> str:
     summary = submission.summary
     runs = summary["runs"]
     outputs = _logs.read_all(submission)
-    columns = _matrix.columns(runs)
-    params = _matrix.varied(runs)
+    columns = matrix.columns(runs)
+    params = matrix.varied(runs)
     views = []
     left: dict[str, float] = {}
     for stored in submission.runs:
@@ -73,7 +73,7 @@ def page(submission: Submission) -> str:
         result=summary["result"],
         started=min((run["started"] for run in runs if run["started"] is not None), default=None),
         facts=_facts(summary),
-        reason={"run": first_aborted["number"], "text": _summary_table.reason(first_aborted["reason"])}
+        reason={"run": first_aborted["number"], "text": table.reason(first_aborted["reason"])}
         if first_aborted
         else None,
         aborted=sum(run["result"] != "finish" for run in runs),
@@ -90,11 +90,11 @@ def shares(values: Sequence[float | None]) -> list[str]:
     return ["0" if value is None or not most else _percent(100 * abs(value) / most) for value in values]
 
 
-def value_cell(cell: _matrix.Cell | None, share: str) -> View | None:
+def value_cell(cell: matrix.Cell | None, share: str) -> View | None:
     """A number in a table: its text, its bar, and what the mean hides."""
     if cell is None:
         return None
-    return {"text": _metrics.number(cell.mean), "share": share, "about": cell.about}
+    return {"text": metrics.number(cell.mean), "share": share, "about": cell.about}
 
 
 def _name(summary: Record) -> str:
@@ -116,7 +116,7 @@ def _facts(summary: Record) -> list[tuple[str, str]]:
     ends = [run["finished"] for run in runs if run["finished"] is not None]
     if starts and ends:
         facts.append(("took", wording.duration(max(ends) - min(starts))))
-    facts += list(_matrix.constant(runs).items())
+    facts += list(matrix.constant(runs).items())
     return facts
 
 
@@ -135,10 +135,10 @@ def _open_runs(views: list[View]) -> None:
         view["open"] = view is interesting
 
 
-def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[_matrix.Column]) -> None:
-    rows = [[_matrix.cell(run, column) for column in columns] for run in runs]
-    bars = [shares([_matrix.mean(row[number]) for row in rows]) for number in range(len(columns))]
-    took = [_summary_table.seconds(run) for run in runs]
+def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[matrix.Column]) -> None:
+    rows = [[matrix.cell(run, column) for column in columns] for run in runs]
+    bars = [shares([matrix.mean(row[number]) for row in rows]) for number in range(len(columns))]
+    took = [table.seconds(run) for run in runs]
     for number, (view, row) in enumerate(zip(views, rows, strict=True)):
         view["cells"] = [value_cell(cell, own[number]) for cell, own in zip(row, bars, strict=True)]
         seconds = took[number]
@@ -153,10 +153,10 @@ def _run(
 ) -> View:
     run = stored.summary
     ids = {name: f"run-{run['number']}-node-{number}" for number, name in enumerate(run["nodes"], 1)}
-    columns = _matrix.columns([run])
-    varied = [_matrix.word(run["params"].get(name)) for name in params]
+    columns = matrix.columns([run])
+    varied = [matrix.word(run["params"].get(name)) for name in params]
     about = [f"{name} {value}" for name, value in zip(params, varied, strict=True)]
-    took = _summary_table.seconds(run)
+    took = table.seconds(run)
     if took is not None:
         about.append(wording.duration(took))
     lanes = [_lane(timeline, lane, run["nodes"][lane.node], ids[lane.node]) for lane in timeline.lanes]
@@ -184,7 +184,7 @@ def _reason(run: Record, ids: t.Mapping[str, str]) -> View | None:
     why = run["reason"]
     if not why:
         return None
-    view = {"text": _summary_table.reason(why), "tail": ""}
+    view = {"text": table.reason(why), "tail": ""}
     for script in run["nodes"].get(why["node"], {}).get("scripts", ()):
         if script["id"] == why["script"] and script.get("tail"):
             view.update(script=_label(script), node=why["node"], id=ids[why["node"]], tail=script["tail"])
@@ -271,13 +271,13 @@ def _meeting(timeline: _timeline.Timeline, meeting: _timeline.Meeting) -> View:
     }
 
 
-def _numbers(run: Record, columns: Sequence[_matrix.Column]) -> list[View]:
-    rows: list[tuple[str, list[_matrix.Cell | None]]] = []
+def _numbers(run: Record, columns: Sequence[matrix.Column]) -> list[View]:
+    rows: list[tuple[str, list[matrix.Cell | None]]] = []
     for name, node in run["nodes"].items():
-        cells = [_matrix.cell({"nodes": {name: node}}, column) for column in columns]
+        cells = [matrix.cell({"nodes": {name: node}}, column) for column in columns]
         if any(cells):
             rows.append((name, cells))
-    bars = [shares([_matrix.mean(cells[number]) for _name, cells in rows]) for number in range(len(columns))]
+    bars = [shares([matrix.mean(cells[number]) for _name, cells in rows]) for number in range(len(columns))]
     return [
         {"node": name, "cells": [value_cell(cell, own[number]) for cell, own in zip(cells, bars, strict=True)]}
         for number, (name, cells) in enumerate(rows)
@@ -309,14 +309,14 @@ def _node(run: Record, name: str, node: Record, target: str, outputs: t.Mapping[
 
 def _script(script: Record, output: _logs.Output, *, finished: bool) -> View:
     failed = has_failed(script)
-    took = _summary_table.seconds(script)
+    took = table.seconds(script)
     numbers = script.get("metrics", {}).items()
     return {
         "label": _label(script),
         "class": "failed" if failed else "good" if script["exit_code"] == 0 else "",
         "ended": _ended(script, at_the_end=finished),
         "took": "" if took is None else wording.duration(took),
-        "numbers": ", ".join(f"{name} {_metrics.shown(metric)}" for name, metric in numbers),
+        "numbers": ", ".join(f"{name} {metrics.shown(metric)}" for name, metric in numbers),
         "failure": script.get("failure") or "",
         "logs": [_log(log, failed) for log in output.logs],
         "files": output.files,
@@ -340,7 +340,7 @@ def _label(script: Record) -> str:
 
 
 def _ended(script: Record, *, at_the_end: bool) -> str:
-    word = _summary_table.exit_word(script)
+    word = table.exit_word(script)
     if at_the_end and script["stopped"] and not has_failed(script):
         return "until the end"
     if word == "0":

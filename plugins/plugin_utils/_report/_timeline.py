@@ -10,8 +10,8 @@ import typing as t
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils._summary import has_failed
-from ansible_collections.lab.multidevice.plugins.module_utils._wording import duration
+from ansible_collections.lab.multidevice.plugins.module_utils._format import duration
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
 
 Event = t.Mapping[str, t.Any]
 Record = t.Mapping[str, t.Any]

@@ -19,10 +19,10 @@ import typing as t
 import pytest
 import redis
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import RedisExchange, result_name
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import RedisExchange, result_name
 
 from coordination.certificates import built_with_tls, make_certificates, server_options
 from coordination.conftest import BINARIES

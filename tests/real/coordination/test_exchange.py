@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 import redis
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     PIECE,
     Exchange,
     RedisExchange,
@@ -24,8 +26,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exch
     result_name,
     tree_name,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 from coordination.plans import make_plan
 from coordination.redis_server import RedisServer

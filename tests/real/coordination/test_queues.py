@@ -16,14 +16,14 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
     DEFAULT_RETENTION,
     Coordinator,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import (
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import GivenUp, Worker
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     file_digest,
     open_exchange,
     tree_name,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import GivenUp, Worker
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test

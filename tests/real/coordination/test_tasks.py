@@ -17,7 +17,7 @@ import typing as t
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from coordination.plans import make_plan, one_server_and
 from coordination.redis_server import RedisServer

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
-from ansible_collections.lab.multidevice.plugins.plugin_utils._redis_variables import VARIABLES
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import VARIABLES
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from docs.pages import DOCS, REPOSITORY, File, steps
 

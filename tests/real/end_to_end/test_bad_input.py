@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.bad_input import (
+from ansible_collections.lab.multidevice.tests.unit.plugins.plugin_utils.bad_input import (
     CLUSTERS,
     GOOD,
     JOBS,

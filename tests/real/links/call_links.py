@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Calls the functions of _links.py, each call in a process and a network namespace of its own.
+"""Calls the functions of _links/changes.py, each call in a process and a network namespace of its own.
 
 It stands for the module and for the supervisor, which call the same functions, and its processes can be killed like
 them. They are forked from one that has imported everything, since hundreds of Python starts would take minutes.
@@ -26,8 +26,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "playbooks" / "collections"))
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _links as links
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._links import changes as links
 
 FUNCTIONS: dict[str, t.Callable[..., links.LinkChange]] = {
     "apply": links.apply_links,

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _clients, _install, _processes, _supervisor
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _script_tree
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
 
 from coordination.ports import reserved_port
 from node.supervised import TOKEN, Controller, Machine, script
@@ -482,7 +482,7 @@ def test_a_script_tree_is_put_on_a_machine_once(machine: Machine, tmp_path: Path
     (root / "tests").mkdir(parents=True)
     (root / "tests" / "it").write_text('#!/bin/sh\ncat "$LKP_SRC/tests/it"')
     (root / "tests" / "it").chmod(0o755)
-    checksum, archive = _script_tree.pack(root, tmp_path)
+    checksum, archive = script_tree.pack(root, tmp_path)
     which = {"root": "/home/me/checkout", "checksum": checksum}
     _folder, one = machine.new_run()
     assert not one.ask("has_tree", **which)["present"]

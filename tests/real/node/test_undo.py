@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils import _link_records
+from ansible_collections.lab.multidevice.plugins.module_utils._links import records
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders, _marked_block
 from ansible_collections.lab.multidevice.plugins.module_utils._node._undo import put_block, undo
 
@@ -158,9 +158,11 @@ def test_a_folder_that_is_no_run_is_left_alone(base: Path, tmp_path: Path) -> No
 def test_links_that_cannot_be_taken_back_are_said_and_the_rest_is_done(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible_collections.lab.multidevice.plugins.module_utils._links.DEFAULT_RECORD_DIR", tmp_path)
+    monkeypatch.setattr(
+        "ansible_collections.lab.multidevice.plugins.module_utils._links.changes.DEFAULT_RECORD_DIR", tmp_path
+    )
     folder = new_run(base)
-    record = _link_records.record_path(tmp_path, folder.name)
+    record = records.record_path(tmp_path, folder.name)
     record.write_text("no record")
     (note,) = undo(folder)
     assert str(record) in note

@@ -29,7 +29,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
     DEFAULT_PREFIX,
     RedisSettings,
 )
-from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from coordination.redis_server import RedisServer, binaries
 from end_to_end.plays import REPOSITORY, Play

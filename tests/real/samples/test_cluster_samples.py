@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._cluster_file import find_cluster
-from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import SAMPLES, needs_samples
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import find_cluster
+from ansible_collections.lab.multidevice.tests.unit.plugins.plugin_utils.job_lab import SAMPLES, needs_samples
 
 
 @needs_samples

@@ -8,7 +8,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.tests.unit.plugins.module_utils.job_lab import (
+from ansible_collections.lab.multidevice.tests.unit.plugins.plugin_utils.job_lab import (
     SAMPLES,
     SUBMISSION,
     JobLab,

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.exchange import open_exchange, result_name
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders, _undo
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
+from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange, result_name
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
 
 from coordination.newest_server import newest_server

@@ -10,7 +10,6 @@ import json
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _metrics, _summary, _summary_table
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
@@ -18,7 +17,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._last_state import last_state_lines
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import summary as _summary
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.last_state import last_state_lines
 
 
 def _write_results(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
@@ -29,7 +30,7 @@ def _write_results(connect: t.Callable[[], Coordinator], options: Options, check
     coordinator = connect()
     states = [(run, coordinator.info(run["cluster_id"]), coordinator.events(run["cluster_id"])) for run in plan["runs"]]
     summary = _summary.summarize(states)
-    _summary.add_metrics(summary, lambda run, node, script: _metrics.read_metrics(_folder(folder, run, node, script)))
+    _summary.add_metrics(summary, lambda run, node, script: metrics.read_metrics(_folder(folder, run, node, script)))
     if not check_mode:
         try:
             _write_files(folder, plan, states, summary)
@@ -41,9 +42,9 @@ def _write_results(connect: t.Callable[[], Coordinator], options: Options, check
         "changed": True,
         "summary": summary,
         "folder": str(folder.absolute()),
-        "table": _summary_table.text_table(summary),
-        "last_words": _summary_table.last_words(summary),
-        "verdict": _summary_table.verdict(summary),
+        "table": table.text_table(summary),
+        "last_words": table.last_words(summary),
+        "verdict": table.verdict(summary),
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import exchange
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
     DEFAULT_LEASE,
     DEFAULT_QUEUE_TIMEOUT,
@@ -22,8 +21,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import compact
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._ids import new_submission_id
-from ansible_collections.lab.multidevice.plugins.module_utils._node_job import node_job
+from ansible_collections.lab.multidevice.plugins.module_utils._names import new_submission_id
+from ansible_collections.lab.multidevice.plugins.plugin_utils import _exchange as exchange
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_job import node_job
 
 WORK_LIMIT = 4194304
 TREES_LIMIT = 67108864
@@ -52,7 +52,7 @@ def _split(connect: t.Callable[[], Coordinator], options: Options, check_mode: b
 
 def plan_of(options: Options) -> dict[str, t.Any]:
     """Split the job file that the options name."""
-    from ansible_collections.lab.multidevice.plugins.module_utils._job import plan_submission
+    from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
     plan = plan_submission(
         options["job"],

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
-from ansible_collections.lab.multidevice.plugins.module_utils._link_devices import choose_device, parse_devices
+from ansible_collections.lab.multidevice.plugins.module_utils._links.devices import choose_device, parse_devices
 
 
 def entry(index: int, name: str, mac: str, **more: t.Any) -> dict[str, t.Any]:

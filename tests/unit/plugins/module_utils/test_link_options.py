@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._link_options import parse_links, parse_peers
+from ansible_collections.lab.multidevice.plugins.module_utils._links.options import parse_links, parse_peers
 
 MAC = "02:00:00:00:00:01"
 

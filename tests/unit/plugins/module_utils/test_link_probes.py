@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._link_probes import (
+from ansible_collections.lab.multidevice.plugins.module_utils._links.probes import (
     Question,
     Sighting,
     announcement_frame,

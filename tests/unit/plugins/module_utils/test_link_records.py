@@ -15,10 +15,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils import _link_records as records
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, NodeError
-from ansible_collections.lab.multidevice.plugins.module_utils._link_devices import Device
-from ansible_collections.lab.multidevice.plugins.module_utils._link_records import RecordedLink
+from ansible_collections.lab.multidevice.plugins.module_utils._links import records
+from ansible_collections.lab.multidevice.plugins.module_utils._links.devices import Device
+from ansible_collections.lab.multidevice.plugins.module_utils._links.records import RecordedLink
 
 MAC = "02:00:00:00:00:01"
 LINK = RecordedLink(

@@ -12,11 +12,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils import _links as links
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
-from ansible_collections.lab.multidevice.plugins.module_utils._link_devices import Address, Device
-from ansible_collections.lab.multidevice.plugins.module_utils._link_options import WantedLink
-from ansible_collections.lab.multidevice.plugins.module_utils._link_records import Record, RecordedLink
+from ansible_collections.lab.multidevice.plugins.module_utils._links import changes as links
+from ansible_collections.lab.multidevice.plugins.module_utils._links.devices import Address, Device
+from ansible_collections.lab.multidevice.plugins.module_utils._links.options import WantedLink
+from ansible_collections.lab.multidevice.plugins.module_utils._links.records import Record, RecordedLink
 
 ONE, TWO = "02:00:00:00:00:01", "02:00:00:00:00:02"
 OTHER = Path("/records/b.links.json")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils import _wording as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
 
 
 @pytest.mark.parametrize(

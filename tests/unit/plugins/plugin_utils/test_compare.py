@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._matrix import Cell, mean
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._compare import Comparison, difference
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.matrix import Cell, mean
 
 Record = dict[str, t.Any]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results
-from ansible_collections.lab.multidevice.plugins.plugin_utils import _results_archive
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
 
 
 def tar(*names: str, pax: t.Mapping[str, str] | None = None, **values: t.Any) -> bytes:

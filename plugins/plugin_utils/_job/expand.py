@@ -1,0 +1,292 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+"""Turns the documents of a job file into runs: parameters that were given, lists that expand, references."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import (
+    REFERENCE,
+    condition_of,
+    inline_script_of,
+    is_ignored,
+    is_script_text,
+    role_of,
+)
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import Library, Script
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.values import plain_text
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import (
+    Block,
+    Limits,
+    Place,
+    did_you_mean,
+    error_at,
+    kind_of,
+    resolve_plain,
+    shorten,
+)
+
+Path = tuple[str, ...]
+_PARAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_MAX_COMPARED = 200
+_KIND_OF_PREFIX = {"setup": "setup", "daemon": "daemon", "monitor": "monitor", "test": "test", "program": "test"}
+
+
+class Entry(t.NamedTuple):
+    """A key of a block, wherever in the job it stands."""
+
+    path: Path
+    value: t.Any
+    place: Place
+
+    @property
+    def key(self) -> str:
+        return self.path[-1]
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(role_of(key) or key for key in self.path)
+
+
+def entries_of(block: Block, above: Path = ()) -> t.Iterator[Entry]:
+    for key, value in block.items():
+        if is_ignored(key, value):
+            continue
+        path = (*above, key)
+        if role_of(key) is None and condition_of(key, value) is None and inline_script_of(key) is None:
+            yield Entry(path, value, block.place_of(key))
+        if isinstance(value, Block):
+            yield from entries_of(value, path)
+
+
+class Names:
+    """What the keys of one document mean: scripts of the trees, scripts of the job itself, options of both."""
+
+    def __init__(self, block: Block, library: Library) -> None:
+        self._library = library
+        self._near: dict[tuple[str, float], str] = {}
+        self._inline: dict[str, list[Script]] = {}
+        self.options: set[str] = set()
+        self._find_inline(block, library)
+        for entry in entries_of(block):
+            for script in self.scripts_of(entry.key)[1]:
+                self._declare(script, library)
+
+    def _declare(self, script: Script, library: Library) -> None:
+        # Options of monitors do not change what is tested, so their lists make no runs.
+        if script.kind != "monitor":
+            self.options |= library.options(script)
+
+    def _find_inline(self, block: Block, library: Library) -> None:
+        for key, value in block.items():
+            inline = inline_script_of(key)
+            if inline is not None:
+                script = Script(inline.name, inline.kind, library.home, None, value)
+                self._inline[inline.name] = [script]
+                self._declare(script, library)
+            elif isinstance(value, Block) and not is_ignored(key, value):
+                self._find_inline(value, library)
+
+    @property
+    def home(self) -> str | None:
+        return self._library.home
+
+    def near(self, key: str, cutoff: float = 0.6) -> str:
+        """Scripts that may have been meant. To compare names is slow, so that a file of nothing else is not helped."""
+        if (key, cutoff) not in self._near:
+            if len(self._near) >= _MAX_COMPARED:
+                return ""
+            self._near[key, cutoff] = did_you_mean(key, self._library.names | set(self._inline), cutoff)
+        return self._near[key, cutoff]
+
+    def not_executable(self, key: str) -> str | None:
+        """The file that the key would name as a script if it could be executed."""
+        return self._library.not_executable(key)
+
+    def scripts_of(self, key: str) -> tuple[str, list[Script]]:
+        """The name that results of the key are kept under, and the script that it names: none, one, or its parts."""
+        prefix, dot, name = key.partition(".")
+        if dot and prefix in _KIND_OF_PREFIX:
+            parts = [script for script in self._find(name) if script.kind == _KIND_OF_PREFIX[prefix]]
+            if parts:
+                return name, parts
+        return key, self._find(key)
+
+    def _find(self, key: str) -> list[Script]:
+        for name in (key, re.sub(r"-[0-9]+\Z", "", key)):
+            scripts = self._inline.get(name) or self._library.find(name)
+            if scripts:
+                return scripts
+        return []
+
+    def expands(self, key: str) -> bool:
+        # As with their options: a list at a monitor's key does not change what is tested.
+        return key in self.options or any(script.kind != "monitor" for script in self.scripts_of(key)[1])
+
+
+class Run(t.NamedTuple):
+    block: Block
+    params: dict[str, t.Any]
+    names: Names
+
+
+def expand(
+    documents: t.Sequence[Block],
+    library: Library,
+    params: dict[str, t.Any],
+    limits: Limits,
+    warn: t.Callable[[str], None],
+) -> list[Run]:
+    runs: list[Run] = []
+    for block in apply_params(documents, library, params, warn):
+        if len(runs) >= limits.runs:
+            raise _too_many_runs(block.place, limits)
+        names = Names(block, library)
+        for expanded, values in _products(block, names, params, limits.runs - len(runs), limits):
+            runs.append(Run(_with_references(expanded), values, names))
+    return runs
+
+
+def _products(
+    block: Block, names: Names, params: dict[str, t.Any], room: int, limits: Limits
+) -> t.Iterator[tuple[Block, dict[str, t.Any]]]:
+    lists = [entry for entry in entries_of(block) if isinstance(entry.value, list) and names.expands(entry.key)]
+    count = 1
+    for entry in lists:
+        count *= max(1, len(entry.value))
+        if count > room:
+            raise _too_many_runs(entry.place, limits)
+    keys = [entry.key for entry in lists]
+    labels = [entry.key if keys.count(entry.key) == 1 else entry.dotted for entry in lists]
+    given = {name: value for name, value in params.items() if not any(_is_named(entry, name) for entry in lists)}
+    for values in itertools.product(*([*entry.value] or [None] for entry in lists)):
+        result = block
+        for entry, value in zip(lists, values):
+            result = _replaced(result, entry.path, value)
+        yield result, {**dict(zip(labels, values)), **given}
+
+
+def _too_many_runs(place: Place, limits: Limits) -> InputError:
+    return InputError(
+        f"{place}: the parameter lists and documents of the job make more than {limits.runs} runs; "
+        "shorten them, or pick values with params."
+    )
+
+
+def _replaced(block: Block, path: Path, value: t.Any) -> Block:
+    result = block.clone()
+    key = path[0]
+    result[key] = value if len(path) == 1 else _replaced(block[key], path[1:], value)
+    return result
+
+
+def apply_params(
+    documents: t.Sequence[Block], library: Library, params: dict[str, t.Any], warn: t.Callable[[str], None]
+) -> list[Block]:
+    """Picks values from the lists that offer them; sets them everywhere where no list does."""
+    blocks = list(documents)
+    for name, value in params.items():
+        wanted = _as_list(value)
+        if not _PARAM_NAME.fullmatch(name):
+            raise InputError(f'params "{shorten(name)}": this is no name of a parameter; write name=value.')
+        if any(isinstance(item, (dict, list)) or "\0" in str(item) for item in wanted):
+            raise InputError(f'params "{shorten(name)}": expects a text or a list of texts, not {kind_of(value)}.')
+        picked = [_picked(block, library, name, wanted) for block in blocks]
+        if not any(picked):
+            if not any(_entries_named(block, name) for block in blocks):
+                known = {entry.key for block in blocks for entry in entries_of(block)}
+                warn(f'params: the job has no "{shorten(name)}"; set as a variable.{did_you_mean(name, known)}')
+            picked = [_overridden(block, library, name, value) for block in blocks]
+        blocks = [block for block in picked if block is not None]
+    return blocks
+
+
+def _entries_named(block: Block, name: str) -> list[Entry]:
+    return [entry for entry in entries_of(block) if _is_named(entry, name)]
+
+
+def _is_named(entry: Entry, name: str) -> bool:
+    """Whether test, netperf.test or client.netperf.test means this entry."""
+    return f".{entry.dotted}".endswith(f".{name}")
+
+
+def _picked(block: Block, library: Library, name: str, wanted: t.Sequence[t.Any]) -> Block | None:
+    """The document with only the wanted values of that name left; None if it offers none of them."""
+    names = Names(block, library)
+    texts = {plain_text(item) for item in wanted}
+    result: Block | None = None
+    for entry in _entries_named(block, name):
+        if isinstance(entry.value, list):
+            offered = [item for item in entry.value if plain_text(item) in texts] if names.expands(entry.key) else []
+        else:
+            offered = [entry.value] if plain_text(entry.value) in texts and not isinstance(entry.value, Block) else []
+        if offered:
+            result = _replaced(result or block, entry.path, offered if isinstance(entry.value, list) else offered[0])
+    return result
+
+
+def _overridden(block: Block, library: Library, name: str, value: t.Any) -> Block:
+    names = Names(block, library)
+    items = [resolve_plain(item) if isinstance(item, str) else item for item in _as_list(value)]
+    single = items if isinstance(value, list) else items[0]
+    entries = _entries_named(block, name)
+    result = block
+    for entry in entries:
+        result = _replaced(result, entry.path, items if names.expands(entry.key) else single)
+    if not entries:
+        result = block.clone()
+        result.put(name, single, Place("params", 0))
+    return result
+
+
+def _as_list(value: t.Any) -> list[t.Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _with_references(block: Block) -> Block:
+    if not _holds_reference(block):
+        return block
+    return t.cast(Block, _resolved(block, block, "", block.place, False))
+
+
+def _holds_reference(value: t.Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or "<%" in value
+    if isinstance(value, dict):
+        return any(_holds_reference(item) for item in value.values())
+    return isinstance(value, list) and any(_holds_reference(item) for item in value)
+
+
+def _resolved(value: t.Any, job: Block, key: str, place: Place, in_script: bool) -> t.Any:
+    if isinstance(value, Block):
+        result = Block(value.place)
+        for inner, item in value.items():
+            inner_place = value.place_of(inner)
+            result.put(inner, _resolved(item, job, inner, inner_place, is_script_text(inner)), inner_place)
+        return result
+    if isinstance(value, list):
+        return [_resolved(item, job, key, place, in_script) for item in value]
+    if isinstance(value, str):
+        return _resolved_text(value, job, key, place, in_script)
+    return value
+
+
+def _resolved_text(text: str, job: Block, key: str, place: Place, in_script: bool) -> str:
+    def replacement(match: re.Match[str]) -> str:
+        if in_script and match.group(2) is not None:
+            return match.group()
+        name = match.group(1) or match.group(2)
+        value = job.get(name)
+        if name not in job or isinstance(value, (dict, list)) or _holds_reference(value):
+            raise error_at(place, key, f'"{match.group()}" refers to "{name}", which is no plain value of the job.')
+        return plain_text(value)
+
+    return REFERENCE.sub(replacement, text)
