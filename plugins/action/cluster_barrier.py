@@ -10,13 +10,13 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Arrival, cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._format import names
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 
 Result = dict[str, t.Any]
 FIRST_SLICE = 0.5
 
 
-class ActionModule(CoordinationAction):
+class ActionModule(DelegatedAction):
     """Arrives, or waits; but does not wait for a machine of which the controller knows that it will not come."""
 
     operation = BARRIER
@@ -26,19 +26,19 @@ class ActionModule(CoordinationAction):
         if options["pause"] is None:
             options["pause"] = (self.play.rounds - 1) * options["slice"]
 
-    def _work(self, options: Result) -> Result:
+    def work(self, options: Result) -> Result:
         if options["operation"] == "arrive" or self._task.check_mode:
-            return super()._work(options)
+            return super().work(options)
         arrival = self._arrive_and_abort_if_in_vain(options)
         if self.play.rounds > 1:
             # Those that are awaited may need this very fork to come.
             options["slice"] = min(options["slice"], FIRST_SLICE * 2 ** min(arrival.retries, 16))
-        result = super()._work(options)
+        result = super().work(options)
         result["changed"] |= arrival.changed
         return result
 
     def _arrive_and_abort_if_in_vain(self, options: Result) -> Arrival:
-        coordinator, job_id, barrier = self._connect(options), options["job_id"], options["name"]
+        coordinator, job_id, barrier = self.connect(options), options["job_id"], options["name"]
         about = {key: options[key] for key in ("nodes", "roles", "timeout")}
         arrival = coordinator.arrive(job_id, barrier, **about)
         # Where hosts have other names than the nodes, nothing is known of who drives whom.

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.message import MESSAGE
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 
 
-class ActionModule(CoordinationAction):
+class ActionModule(DelegatedAction):
     operation = MESSAGE

@@ -15,7 +15,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import check_submission_id, is_name
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     Exchange,
     open_exchange,
@@ -28,13 +28,13 @@ Result = dict[str, t.Any]
 LOOK = 5.0
 
 
-class ActionModule(CoordinationAction):
+class ActionModule(DelegatedAction):
     operation = QUEUE
 
-    def _work(self, options: Result) -> Result:
+    def work(self, options: Result) -> Result:
         if options["state"] != "collected" or self._task.check_mode:
-            return super()._work(options)
-        coordinator = self._connect(options)
+            return super().work(options)
+        coordinator = self.connect(options)
         plan = coordinator.plan(options["submission_id"])
         self._wait(coordinator, plan, options["timeout"])
         return {"changed": True, "plan": plan, "missing": self._collect(coordinator, plan, options)}
@@ -74,10 +74,10 @@ class ActionModule(CoordinationAction):
                     missing.append(f"{who} ({error})")
         return missing
 
-    def _delegate(self, options: Result, variables: Result) -> Result:
+    def delegate(self, options: Result, variables: Result) -> Result:
         if options["state"] == "collected":
             raise CoordinationError("results are collected on the controller only, where they are to be")
-        return super()._delegate(options, variables)
+        return super().delegate(options, variables)
 
 
 def _fetch(exchange: Exchange, name: str, target: Path) -> bool:

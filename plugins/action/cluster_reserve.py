@@ -9,12 +9,12 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.reserve import RESERVE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 
 Result = dict[str, t.Any]
 
 
-class ActionModule(CoordinationAction):
+class ActionModule(DelegatedAction):
     """Reserves the machines of a run, unless the play cannot take them through it together."""
 
     operation = RESERVE
@@ -23,13 +23,13 @@ class ActionModule(CoordinationAction):
         """With fewer forks than hosts, every host waits for the slices of all others before its next one."""
         options["lease"] += (self.play.rounds - 1) * options["slice"]
 
-    def _work(self, options: Result) -> Result:
+    def work(self, options: Result) -> Result:
         if options["state"] == "present" and not self._task.check_mode and not self.play.takes_all_together:
             self._abort_if_in_vain(options)
-        return super()._work(options)
+        return super().work(options)
 
     def _abort_if_in_vain(self, options: Result) -> None:
-        coordinator, job_id = self._connect(options), options["job_id"]
+        coordinator, job_id = self.connect(options), options["job_id"]
         nodes = coordinator.info(cluster_of(job_id))["nodes"]
         # Where hosts have other names than the nodes, nothing is known of who drives whom.
         if nodes.get(self.play.host, {}).get("job_id") != job_id:

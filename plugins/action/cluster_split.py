@@ -8,32 +8,55 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import check_queueing
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.split import SPLIT, plan_of
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.split import (
+    SPLIT,
+    registration,
+    split_result,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._names import new_submission_id
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange, tree_name
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_job import queued_node_jobs
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
+Result = dict[str, t.Any]
+RESULTS_LIMIT = 104857600
 
-class ActionModule(CoordinationAction):
+
+class ActionModule(DelegatedAction):
+    """Splits a job file. The runs can be registered by another machine; all else is the controller's."""
+
     operation = SPLIT
 
-    def prepare(self, options: dict[str, t.Any]) -> None:
+    def prepare(self, options: Result) -> None:
         """The job file is the controller's, also where another machine registers it."""
         if options["queued"]:
             check_queueing(options["priority"], options["queue_timeout"])
         if options["plan"] is None:
-            options["plan"] = plan_of(options)
+            options["plan"] = _split(options)
             options["job"] = None
 
-    def _work(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
-        if options["queued"] and not self._task.check_mode:
-            options["trees"] = self._offer_trees(options)
-        return super()._work(options)
+    def work(self, options: Result) -> Result:
+        """Register the runs, or put their node jobs into queues."""
+        if not options["queued"] or (options["register"] and self._task.check_mode):
+            return super().work({**options, "queued": False})
+        plan = options["plan"]
+        trees = options["trees"] if self._task.check_mode else self._offer_trees(options)
+        settings = {
+            "results_limit": RESULTS_LIMIT,
+            **options["settings"],
+            "lease": options["lease"],
+            "retention": options["retention"],
+        }
+        jobs = queued_node_jobs(plan, trees, exchange=options["exchange"], settings=settings)
+        queued = {key: options[key] for key in ("priority", "queue_timeout")}
+        return split_result(plan, changed=self.connect(options).submit(plan, jobs, **queued, **registration(options)))
 
-    def _offer_trees(self, options: dict[str, t.Any]) -> dict[str, str]:
+    def _offer_trees(self, options: Result) -> dict[str, str]:
         """Put the script trees where the workers find them; returns their checksums by folder."""
         nodes = [node for run in options["plan"]["runs"] for node in run["nodes"]]
         roots = sorted({script["root"] for node in nodes for script in node["scripts"] if script["root"]})
@@ -51,7 +74,30 @@ class ActionModule(CoordinationAction):
             trees[root] = checksum
         return trees
 
-    def _delegate(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+    def delegate(self, options: Result, variables: Result) -> Result:
+        """Have the other machine register the plan."""
         if options["queued"]:
             raise InputError("queued: a submission is put into queues by the controller itself, not by another machine")
-        return super()._delegate(options, variables)
+        return super().delegate(options, variables)
+
+
+def _split(options: Result) -> Result:
+    plan = plan_submission(
+        options["job"],
+        submission_id=options["submission_id"] or new_submission_id(),
+        cluster=options["cluster"],
+        cluster_paths=options["cluster_paths"],
+        script_paths=options["script_paths"],
+        direct_network=options["direct_network"],
+        one_network_per_mac=options["one_network_per_mac"],
+        mtu=options["mtu"],
+        params=options["params"],
+    )
+    for run in plan["runs"]:
+        if not any(node["scripts"] for node in run["nodes"]):
+            # It would end well without having tested anything.
+            raise InputError(
+                f"{plan['job']}: run {run['number']} has nothing to do: none of its keys names a script under "
+                f"{', '.join(run['script_roots']) or 'the job file'}. " + " ".join(plan["warnings"][:3])
+            )
+    return plan

@@ -11,7 +11,6 @@ import time
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import DEFAULT_LEASE
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import Operation
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     CoordinationError,
@@ -20,7 +19,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._names import is_name, queue_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _exchange as exchange
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import CoordinationAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import ControllerAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spool
 
@@ -30,29 +29,24 @@ HAND_IN_TIMEOUT = 900.0
 SHORTEST_LEASE = 1.0
 
 
-def _nowhere_else(connect: t.Callable[[], t.Any], options: Result, check_mode: bool) -> Result:
-    raise CoordinationError("a worker works on the machine where its ansible-playbook runs, and nowhere else")
-
-
-class ActionModule(CoordinationAction):
+class ActionModule(ControllerAction):
     """The whole of the module: a worker is this very ansible-playbook process."""
 
-    operation = Operation(
-        work=_nowhere_else,
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "taken", "done"], "required": True},
-            "queue": {"type": "str"},
-            "machine": {"type": "str"},
-            "spool": {"type": "path"},
-            "exchange": {"type": "str", "default": exchange.REDIS},
-            "lease": {"type": "float", "default": DEFAULT_LEASE},
-            "timeout": {"type": "float", "default": 0},
-            "job_id": {"type": "str"},
-        },
-        constraints={"required_if": [("state", "present", ("queue",)), ("state", "done", ("job_id",))]},
-    )
+    argument_spec = {
+        "state": {"type": "str", "choices": ["present", "taken", "done"], "required": True},
+        "queue": {"type": "str"},
+        "machine": {"type": "str"},
+        "spool": {"type": "path"},
+        "exchange": {"type": "str", "default": exchange.REDIS},
+        "lease": {"type": "float", "default": DEFAULT_LEASE},
+        "timeout": {"type": "float", "default": 0},
+        "job_id": {"type": "str"},
+    }
+    constraints = {"required_if": [("state", "present", ("queue",)), ("state", "done", ("job_id",))]}
+    nowhere_else = "a worker works on the machine where its ansible-playbook runs, and nowhere else"
 
-    def _work(self, options: Result) -> Result:
+    def work(self, options: Result) -> Result:
+        """Do what ``state`` says."""
         if self._task.check_mode:
             return {"changed": True}
         state: t.Callable[[Result], Result] = getattr(self, f"_{options['state']}")
@@ -107,7 +101,7 @@ class ActionModule(CoordinationAction):
             if left <= 0:
                 return {"changed": False, "job": None}
             job_id = relay.call("worker_take", slice=min(left, SLICE), timeout=SLICE + 60)["job_id"]
-        coordinator = self._connect(options)
+        coordinator = self.connect(options)
         work = coordinator.queues.work(job_id)
         job = spool.job(job_id)
         job.begin(work)
@@ -145,9 +139,6 @@ class ActionModule(CoordinationAction):
         if done["notes"]:
             result["warnings"] = done["notes"]
         return result
-
-    def _delegate(self, options: Result, variables: Result) -> Result:
-        return _nowhere_else(lambda: None, options, self._task.check_mode)
 
 
 LOCK_PATIENCE = 120.0

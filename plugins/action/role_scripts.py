@@ -18,7 +18,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_var
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.stream import stream_commands
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import file_digest
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_options
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 
 Result = dict[str, t.Any]
 COLLECT_TIMEOUT = 600.0
@@ -77,7 +77,7 @@ class ActionModule(NodeAction):
             token=token,
             lease=options["lease"],
             grace=options["grace"],
-            redis=complete_redis_options(options) if options["cluster_id"] else None,
+            redis=complete_redis_settings(options).as_options() if options["cluster_id"] else None,
         )
 
     def _started(self, options: Result, variables: Result) -> Result:

@@ -10,14 +10,14 @@ import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import REDIS_IMPORT_ERROR
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import Operation
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.play import Play
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import with_redis_variables
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import embedded_redis_url
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 
 Result = dict[str, t.Any]
 
@@ -25,54 +25,50 @@ Result = dict[str, t.Any]
 _coordinators: dict[RedisSettings, Coordinator] = {}
 
 
-class CoordinationAction(ActionBase):
-    """Runs the operation of a module inside the controller's worker process.
+class ControllerAction(ActionBase):
+    """Does a task inside the controller's worker process, with what the state in Redis is asked and told by."""
 
-    Only a task that is delegated to another machine, which alone may reach Redis, is run there as a module.
-    """
-
-    operation: t.ClassVar[Operation]
+    argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]]
+    constraints: t.ClassVar[dict[str, t.Any]] = {}
+    # Why no other machine can do it.
+    nowhere_else: t.ClassVar[str]
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        """Validate the options by the module's own argument spec and do the work."""
+        """Validate the options and do the work; failures become the task's one sentence."""
         variables = task_vars or {}
         super().run(tmp, variables)
         self.play = Play.of(self._task, variables)
         self._task.args = with_redis_variables(self._task.args, variables, self._templar.template)
         _validation, options = self.validate_argument_spec(
-            argument_spec=self.operation.all_arguments, **self.operation.constraints
+            argument_spec={**self.argument_spec, **CONNECTION_ARGUMENTS}, **self.constraints
         )
         try:
             self.prepare(options)
             if self._task.delegate_to and self._connection.transport != "local":
-                return self._delegate(options, variables)
-            return self._work(options)
+                return self.delegate(options, variables)
+            return self.work(options)
         except MultideviceError as error:
             return {"failed": True, "changed": False, "msg": str(error)}
 
     def prepare(self, options: Result) -> None:
         """Complete the options by what only the controller knows, and refuse what cannot end well."""
 
-    def _work(self, options: Result) -> Result:
-        return self.operation.work(lambda: self._connect(options), options, self._task.check_mode)
+    def work(self, options: Result) -> Result:
+        """The task itself.
 
-    def _connect(self, options: Result) -> Coordinator:
+        :raises MultideviceError: it cannot be done.
+        """
+        raise NotImplementedError
+
+    def delegate(self, options: Result, variables: Result) -> Result:
+        """The task when it is delegated to another machine."""
+        raise CoordinationError(self.nowhere_else)
+
+    def connect(self, options: Result) -> Coordinator:
+        """The state in Redis, which is the embedded one where nothing else has been set."""
         if REDIS_IMPORT_ERROR:
             raise CoordinationError(missing_required_lib("redis"))
-        settings = RedisSettings.from_options(options)
-        if not settings.is_set:
-            settings = RedisSettings.from_options({**options, "redis_url": embedded_redis_url(start=True)})
+        settings = complete_redis_settings(options)
         if settings not in _coordinators:
             _coordinators[settings] = Coordinator.connect(settings)
         return _coordinators[settings]
-
-    def _delegate(self, options: Result, variables: Result) -> Result:
-        settings = RedisSettings.from_options(options)
-        if not settings.is_set:
-            raise CoordinationError(
-                f"{self._task.delegate_to} is to talk to Redis, but where Redis is has not been set; set redis_url"
-            )
-        given = {name: value for name, value in options.items() if value is not None}
-        given.pop("redis_config_file", None)
-        result: Result = self._execute_module(module_args={**given, **settings.as_options()}, task_vars=variables)
-        return result

@@ -12,10 +12,9 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import embedded_redis_url
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 
 
 class NodeAction(ActionBase):
@@ -59,9 +58,7 @@ class NodeAction(ActionBase):
         if self.call_relay("failed", start_relay=False, text=text).get("reported"):
             return
         if self._task.args.get("cluster_id"):
-            settings = RedisSettings.from_options(self._task.args)
-            if not settings.is_set:
-                settings = RedisSettings.from_options({**self._task.args, "redis_url": embedded_redis_url(start=False)})
+            settings = complete_redis_settings(self._task.args, start=False)
             with contextlib.closing(Coordinator.connect(settings)) as coordinator:
                 coordinator.report(job_id, "failed", {"text": text})
 

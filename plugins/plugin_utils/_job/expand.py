@@ -169,9 +169,9 @@ def _products(
     given = {name: value for name, value in params.items() if not any(_is_named(entry, name) for entry in lists)}
     for values in itertools.product(*([*entry.value] or [None] for entry in lists)):
         result = block
-        for entry, value in zip(lists, values):
+        for entry, value in zip(lists, values, strict=True):
             result = _replaced(result, entry.path, value)
-        yield result, {**dict(zip(labels, values)), **given}
+        yield result, {**dict(zip(labels, values, strict=True)), **given}
 
 
 def _too_many_runs(place: Place, limits: Limits) -> InputError:

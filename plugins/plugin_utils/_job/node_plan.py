@@ -37,7 +37,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source i
 )
 
 # A variable is a text, or a share of the CPUs of the node.
-Variable = t.Union[str, float]
+Variable = str | float
 
 _READY_WAYS = ("port", "file", "command")
 _READY_KEYS = frozenset((*_READY_WAYS, "timeout"))

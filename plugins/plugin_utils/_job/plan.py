@@ -248,7 +248,7 @@ class _Planner:
         shared: dict[tuple[str, ...], dict[str, t.Any]] = {}
         sizes: dict[tuple[str, ...], int] = {}
         result = []
-        for number, (node, of_node) in enumerate(zip(nodes, links), 1):
+        for number, (node, of_node) in enumerate(zip(nodes, links, strict=True), 1):
             roles = tuple(node.roles)
             if roles not in shared:
                 plan = plan_node(run.block, run.names, roles, self._library.searched, self.warn)

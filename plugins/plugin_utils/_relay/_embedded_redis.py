@@ -24,10 +24,12 @@ def embedded_redis_url(start: bool, *, controller: int | None = None) -> str | N
     return url
 
 
-def complete_redis_options(options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """What a task says about Redis, with files and environment taken into account; the embedded one where nothing is."""
+def complete_redis_settings(options: t.Mapping[str, t.Any], *, start: bool = True) -> RedisSettings:
+    """What a task says about Redis, with files and environment taken into account; the embedded one where nothing is.
+
+    :param start: start the embedded one when there is none.
+    """
     settings = RedisSettings.from_options(options)
-    redis = settings.as_options()
-    if not settings.is_set:
-        redis["redis_url"] = embedded_redis_url(start=True)
-    return redis
+    if settings.is_set:
+        return settings
+    return RedisSettings.from_options({**options, "redis_url": embedded_redis_url(start=start)})

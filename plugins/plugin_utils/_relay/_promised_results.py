@@ -11,6 +11,10 @@ import logging
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import (
+    close_runs,
+    read_runs,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message
@@ -52,9 +56,12 @@ class PromisedResults:
 
     def _write(self) -> None:
         # A third of what a relay has to load, and hardly any relay is left alone.
-        from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import RESULTS
         from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_reports
+        from ansible_collections.lab.multidevice.plugins.plugin_utils._results.write import write_results
 
+        if self._plan is None:
+            return
         coordinator = Coordinator.connect(RedisSettings.from_options(self._redis))
-        options = {"plan": self._plan, "dest": self._dest, "state": "written"}
-        write_reports(Path(RESULTS.work(lambda: coordinator, options, False)["folder"]))
+        result = write_results(self._plan, self._dest, read_runs(coordinator, self._plan))
+        close_runs(coordinator, self._plan)
+        write_reports(Path(result["folder"]))

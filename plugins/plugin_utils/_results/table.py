@@ -119,7 +119,7 @@ def _node_rows(runs: t.Iterable[Part], *, alike: bool) -> list[Row]:
             nodes = [run["nodes"][name] for name in names]
             about = [str(run["number"]), wording.names(names), " ".join(nodes[0]["roles"])]
             addresses = wording.names((ip for node in nodes for ip in node["direct_ips"]), at_most=2)
-            for scripts in zip(*[node["scripts"] for node in nodes]) if nodes[0]["scripts"] else [None]:
+            for scripts in zip(*[node["scripts"] for node in nodes], strict=True) if nodes[0]["scripts"] else [None]:
                 rows.append([*about, *_script_cells(scripts), addresses])
                 about, addresses = ["", "", ""], ""
     return rows
@@ -178,7 +178,7 @@ def _run_rows(runs: t.Sequence[Part]) -> list[Row]:
 def _aligned(rows: t.Sequence[Row]) -> str:
     texts = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in texts]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 

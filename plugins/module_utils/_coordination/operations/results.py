@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
-from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
@@ -17,70 +15,33 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics, table
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import summary as _summary
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results.last_state import last_state_lines
 
 
-def _write_results(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
-    plan = options["plan"]
+def read_runs(coordinator: Coordinator, plan: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Of each run of a submission its state and its events, as ``write_results`` takes them."""
+    ids = [run["cluster_id"] for run in plan["runs"]]
+    return [{"info": coordinator.info(name), "events": coordinator.events(name)} for name in ids]
+
+
+def close_runs(coordinator: Coordinator, plan: t.Mapping[str, t.Any]) -> None:
+    """From now on it counts how long Redis keeps them."""
+    for run in plan["runs"]:
+        coordinator.close_run(run["cluster_id"])
+
+
+def _read_and_close(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+    """What another machine does, which alone reaches Redis; the files are written on the controller."""
     if options["state"] == "promised":
         raise InputError("state: only on the controller can results be promised")
-    folder = Path(options["dest"], plan["submission_id"])
     coordinator = connect()
-    states = [(run, coordinator.info(run["cluster_id"]), coordinator.events(run["cluster_id"])) for run in plan["runs"]]
-    summary = _summary.summarize(states)
-    _summary.add_metrics(summary, lambda run, node, script: metrics.read_metrics(_folder(folder, run, node, script)))
+    runs = read_runs(coordinator, options["plan"])
     if not check_mode:
-        try:
-            _write_files(folder, plan, states, summary)
-        except OSError as error:
-            raise InputError(f"dest: the results cannot be written to {folder}: {error.strerror}") from error
-        for run in plan["runs"]:
-            coordinator.close_run(run["cluster_id"])
-    return {
-        "changed": True,
-        "summary": summary,
-        "folder": str(folder.absolute()),
-        "table": table.text_table(summary),
-        "last_words": table.last_words(summary),
-        "verdict": table.verdict(summary),
-    }
-
-
-def _folder(results: Path, run: t.Mapping[str, t.Any], node: str, script: t.Mapping[str, t.Any]) -> Path:
-    return results / "runs" / str(run["number"]) / "nodes" / node / str(script["id"])
-
-
-def _write_files(folder: Path, plan: t.Mapping[str, t.Any], states: t.Sequence[t.Any], summary: Result) -> None:
-    for (run, _info, events), ended in zip(states, summary["runs"]):
-        of_run = folder / "runs" / str(run["number"])
-        of_run.mkdir(parents=True, exist_ok=True)
-        _write_yaml(of_run / "job.yaml", {key: run[key] for key in ("cluster_id", "cluster", "params", "roles")})
-        lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events]
-        (of_run / "events.jsonl").write_text("".join(lines), encoding="utf-8")
-        for node in run["nodes"]:
-            of_node = of_run / "nodes" / node["node"]
-            of_node.mkdir(parents=True, exist_ok=True)
-            _write_yaml(of_node / "job.yaml", node["job"])
-            lines = [f"{line}\n" for line in last_state_lines(ended, node["node"])]
-            (of_node / "last_state").write_text("".join(lines), encoding="utf-8")
-    # The summary comes last: who sees it may rely on the rest.
-    partial = folder / ".summary.json"
-    partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.rename(folder / "summary.json")
-
-
-def _write_yaml(path: Path, content: t.Any) -> None:
-    import yaml
-
-    # A plan that Ansible has passed on may have texts of Ansible's own classes in it, which YAML does not know.
-    plain = json.loads(json.dumps(content))
-    path.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        close_runs(coordinator, options["plan"])
+    return {"changed": True, "runs": runs}
 
 
 RESULTS = Operation(
-    work=_write_results,
+    work=_read_and_close,
     argument_spec={
         "plan": {"type": "dict", "required": True},
         "dest": {"type": "path", "default": "results"},

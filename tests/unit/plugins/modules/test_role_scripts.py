@@ -46,10 +46,10 @@ def test_nothing_of_redis_comes_to_a_test_machine(module: str) -> None:
 
 
 def test_the_supervisor_is_given_what_it_imports_and_nothing_else() -> None:
-    assert of_ours(loaded_with(f"{OURS}{_install.SUPERVISOR}")) - {"_node"} == set(_install.PARTS)
+    assert of_ours(loaded_with(f"{OURS}{_install.SUPERVISOR}")) - {"_links", "_node"} == set(_install.PARTS)
     assert len(set(_install.PARTS)) == len(_install.PARTS)
 
 
 def test_the_module_does_not_load_what_it_only_hands_on() -> None:
     ours = of_ours(loaded_with("ansible_collections.lab.multidevice.plugins.modules.role_scripts"))
-    assert not ours & {_install.SUPERVISOR, "_node._undo", "_node._attach", "_links"}
+    assert not ours & {_install.SUPERVISOR, "_node._undo", "_node._attach", "_links.changes"}
