@@ -22,7 +22,7 @@ class ActionModule(ControllerAction):
     def work(self, options: Result) -> Result:
         """Show what happens until it is over."""
         lines = []
-        for text, mood in follow(self.connect(options), options["cluster_id"], timeout=options["timeout"]):
-            self._display.display(text, color=color_of(mood))
+        for text, outcome in follow(self.connect(options), options["cluster_id"], timeout=options["timeout"]):
+            self._display.display(text, color=color_of(outcome))
             lines.append(text)
         return {"changed": False, "lines": lines}

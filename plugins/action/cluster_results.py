@@ -61,8 +61,8 @@ class ActionModule(DelegatedAction):
                 # The results are written: a page that could not be made must not hide how the runs ended.
                 self._display.warning(f"no report was made: {error}")
         where = f"report: {result['report']}" if "report" in result else f"results: {result['folder']}"
-        mood = "good" if result["summary"]["result"] == "finish" else "bad"
+        outcome = "passed" if result["summary"]["result"] == "finish" else "failed"
         parts = [result["table"], result["last_words"], where]
         self._display.display("\n" + "\n\n".join(part for part in parts if part))
-        self._display.display(f"{result['verdict']}\n", color=color_of(mood))
+        self._display.display(f"{result['verdict']}\n", color=color_of(outcome))
         return result

@@ -177,7 +177,7 @@ class CallbackModule(DefaultCallback):
         text = f"{how}: {message or result.task.get_name()}"
         run = self._run_of(node)
         if self._watcher is not None and run is not None:
-            self._watcher.note(run.cluster_id, Note(text, node, mood="bad", failure=message))
+            self._watcher.note(run.cluster_id, Note(text, node, outcome="failed", failure=message))
         else:
             self._handle_warnings_and_exception(result)
             self._say(f"{self._who(result)}{text}", "bad")
@@ -239,7 +239,7 @@ class CallbackModule(DefaultCallback):
         """The run that a node has a part in now: the last that has begun."""
         runs = self._watcher.runs.values() if self._watcher is not None else ()
         mine = [run for run in runs if node in run.nodes]
-        return next((run for run in reversed(mine) if run.begin is not None), mine[0] if mine else None)
+        return next((run for run in reversed(mine) if run.history.begin is not None), mine[0] if mine else None)
 
     def _end_watch(self) -> None:
         watcher, self._watcher = self._watcher, None
@@ -300,11 +300,11 @@ class CallbackModule(DefaultCallback):
     def _tell(self, watcher: Watcher, *, everything: bool = False) -> None:
         with watcher.lock:
             lines = list(watcher.notebook.lines(everything=everything))
-        for text, mood in lines:
-            self._say(text, mood)
+        for text, outcome in lines:
+            self._say(text, outcome)
 
-    def _say(self, text: str, mood: str = "") -> None:
-        self._display.display(text, color=color_of(mood))
+    def _say(self, text: str, outcome: str = "") -> None:
+        self._display.display(text, color=color_of(outcome))
         self._last_line = time.monotonic()
 
 

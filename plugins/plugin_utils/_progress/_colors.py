@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from ansible import constants
 
-_SETTINGS = {"good": "COLOR_OK", "bad": "COLOR_ERROR"}
+_SETTINGS = {"passed": "COLOR_OK", "failed": "COLOR_ERROR"}
 
 
-def color_of(mood: str) -> str | None:
-    """The colour that the user has set for something good or bad; None for what is neither."""
-    setting = _SETTINGS.get(mood)
+def color_of(outcome: str) -> str | None:
+    """The colour that the user has set for what passed or failed; None for what did neither."""
+    setting = _SETTINGS.get(outcome)
     return getattr(constants, setting) if setting else None

@@ -39,7 +39,8 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
             for note in runs[name].take(event):
                 notebook.add(runs[name], note, at=event["time"])
         is_over = all(
-            run.closed or (run.end is not None and coordinator.now() - run.end > CLEAN_UP) for run in runs.values()
+            run.closed or (run.end is not None and coordinator.now() - run.end > CLEAN_UP)
+            for run in (view.history for view in runs.values())
         )
         is_over = is_over or (timeout > 0 and time.monotonic() > deadline)
         yield from notebook.lines(everything=is_over)

@@ -11,12 +11,12 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, Outcome, RunView
 
 TOGETHER = 1.0
 LONGEST = 5.0
 
-Line = tuple[str, str]  # text, mood
+Line = tuple[str, Outcome]  # text, and whether it says that something passed or failed
 
 
 @dataclass
@@ -39,9 +39,9 @@ class Notebook:
     def add(self, run: RunView, note: Note, *, at: float | None = None) -> None:
         """Note something of a run. `at`: when it happened, now if not given."""
         now = time.monotonic()
-        key = (run.cluster_id, note.text, note.mood, note.failure)
+        key = (run.cluster_id, note.text, note.outcome, note.failure)
         for group in self._groups:
-            if (group.run.cluster_id, group.note.text, group.note.mood, group.note.failure) == key:
+            if (group.run.cluster_id, group.note.text, group.note.outcome, group.note.failure) == key:
                 break
         else:
             group = _Group(run, note, now, now, time.time() if at is None else at)
@@ -57,7 +57,7 @@ class Notebook:
         while self._groups and (everything or _is_over(self._groups[0])):
             group = self._groups.pop(0)
             if not (group.note.failure and _is_said(group.note.failure, group.run)):
-                yield _line(group), group.note.mood
+                yield _line(group), group.note.outcome
 
 
 def _is_over(group: _Group) -> bool:
@@ -77,5 +77,5 @@ def _line(group: _Group) -> str:
 
 def _is_said(failure: str, run: RunView) -> bool:
     """Whether the run's reason says what a task has failed with; all other nodes' tasks repeat it."""
-    text = str(run.reason["text"]) if run.reason else ""
+    text = str(run.history.reason["text"]) if run.history.reason else ""
     return bool(text) and (text in failure or failure in text)

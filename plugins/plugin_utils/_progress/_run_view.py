@@ -10,12 +10,12 @@ import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, EventName, ScriptKind, Verdict
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import Event, NodeHistory, RunHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import table
 
-Event = t.Mapping[str, t.Any]
-
-CORE = ("start", "ready", "finish")
+Outcome = t.Literal["passed", "failed", ""]
 
 
 @dataclass(frozen=True)
@@ -25,152 +25,155 @@ class Note:
     text: str
     node: str | None = None
     seconds: float | None = None
-    mood: str = ""  # good, bad, or empty
+    outcome: Outcome = ""
     failure: str = ""  # what a task said; nothing new when the run's reason says it too
 
 
 @dataclass
 class NodeView:
-    """What is known of a node at this moment."""
+    """What a node does at this moment."""
 
+    history: NodeHistory
     roles: list[str] = field(default_factory=list)
     doing: str = "is being prepared"
     since: float = 0.0
-    running: dict[str, tuple[str, str, float]] = field(default_factory=dict)  # id → kind, label, since
-    waiting: dict[str, float] = field(default_factory=dict)  # barrier → since
 
     def now(self) -> tuple[str, float]:
         """What it does in a few words, and since when."""
-        for barrier, arrived in self.waiting.items():
-            tests = [label for kind, label, _since in self.running.values() if kind in ("setup", "test")]
-            return ", ".join([*tests, f"waits at {barrier}"]), arrived
-        for kind, label, since in self.running.values():
-            if kind in ("setup", "test"):
-                return label, since
-        return self.doing, self.since
+        own = self._running(in_background=False)
+        for barrier, arrived in self.history.waiting.items():
+            return ", ".join([*own, f"waits at {barrier}"]), arrived
+        return next(iter(own.items()), (self.doing, self.since))
 
     def beside(self) -> dict[str, float]:
         """What runs besides, and since when."""
-        return {label: since for kind, label, since in self.running.values() if kind in ("daemon", "monitor")}
+        return self._running(in_background=True)
+
+    def _running(self, *, in_background: bool) -> dict[str, float]:
+        return {
+            _label(script.record): script.runs_since
+            for script in self.history.scripts.values()
+            if script.record is not None
+            and script.runs_since is not None
+            and ScriptKind(script.record["kind"]).properties.in_background is in_background
+        }
 
 
 class RunView:
-    """What is known of a run at this moment, from its events, and what of it is worth telling."""
+    """A run at this moment, and what of what happens in it is worth telling."""
 
     def __init__(self, cluster_id: str, nodes: t.Mapping[str, Sequence[str]], *, name: str = "") -> None:
         self.cluster_id = cluster_id
         self.name = name
-        self.nodes = {node: NodeView(list(roles)) for node, roles in nodes.items()}
-        self.arrived: dict[str, dict[str, float]] = {}
-        self.released: dict[str, float] = {}
-        self.begin: float | None = None
-        self.end: float | None = None
-        self.result: str | None = None
-        self.reason: t.Mapping[str, t.Any] | None = None
-        self.closed = False
+        self.history = RunHistory(nodes)
+        self.nodes = {node: NodeView(self.history.nodes[node], list(roles)) for node, roles in nodes.items()}
 
     @property
     def is_going(self) -> bool:
         """Whether its nodes have work to do: from the first sign of one until the last has left."""
-        return self.begin is not None and not self.closed and any(n.doing != "has left" for n in self.nodes.values())
+        run = self.history
+        left = all(node.has(EventName.LEFT) for node in run.nodes.values())
+        return run.begin is not None and not run.closed and not left
 
     def take(self, event: Event) -> list[Note]:
         """Take an event in, and say what of it a person wants to read."""
-        what, moment = event["what"], event["time"]
-        if event["node"] is not None:
-            if self.begin is None:
-                self.begin = moment
-            self.nodes.setdefault(event["node"], NodeView())
-        handler = getattr(self, f"_{what}", None)
-        return list(handler(event, moment) or ()) if handler else []
+        before = self.history.verdict
+        self.history.take(event)
+        name = event["node"]
+        if name is not None:
+            view = self.nodes.setdefault(name, NodeView(self.history.nodes[name]))
+            view.roles = view.history.roles or view.roles
+        told = _NOTES.get(event["what"])
+        notes = list(told(self, event) or ()) if told else []
+        if before is None and self.history.verdict == Verdict.ABORT:
+            for node in self.nodes.values():
+                node.doing, node.since = "stops", event["time"]
+        return notes
 
     def missing(self) -> list[tuple[str, list[str], float]]:
         """Who is waited for at the barriers of the run that are open: barrier, nodes, since when."""
-        if self.result is not None:
+        if self.history.verdict is not None:
             return []
         return [
-            (barrier, [node for node in self.nodes if node not in came], min(came.values()))
-            for barrier, came in self.arrived.items()
-            if barrier not in self.released and barrier in CORE
+            (name, [node for node in self.nodes if node not in barrier.arrived], min(barrier.arrived.values()))
+            for name, barrier in self.history.barriers.items()
+            if barrier.released is None and barrier.arrived and name in list(Barrier)
         ]
 
-    def _goes_on(self, event: Event, moment: float, doing: str = "") -> None:
-        name = event["node"]
+    def _goes_on(self, event: Event, doing: str = "", name: str | None = None) -> None:
+        node = self.nodes[name or event["node"]]
         if not doing:
-            ahead = [barrier for barrier in CORE if name not in self.arrived.get(barrier, {})]
+            ahead = [barrier for barrier in Barrier if barrier not in node.history.arrivals]
             doing = f"on its way to {ahead[0]}" if ahead else "goes on"
-        self.nodes[name].doing, self.nodes[name].since = doing, moment
+        node.doing, node.since = doing, event["time"]
 
-    def _prepared(self, event: Event, moment: float) -> None:
-        self._goes_on(event, moment, "is prepared")
+    def _of_prepared(self, event: Event) -> None:
+        self._goes_on(event, "is prepared")
 
-    def _write_state(self, event: Event, moment: float) -> None:
-        self._goes_on(event, moment, "binds its direct links")
-        if isinstance(event["data"], dict):
-            self.nodes[event["node"]].roles = list(event["data"]["roles"])
+    def _of_write_state(self, event: Event) -> None:
+        self._goes_on(event, "binds its direct links")
 
-    def _started(self, event: Event, moment: float) -> None:
-        self._goes_on(event, moment)
+    def _of_started(self, event: Event) -> None:
+        self._goes_on(event)
 
-    def _left(self, event: Event, moment: float) -> None:
-        self._goes_on(event, moment, "has left")
+    def _of_left(self, event: Event) -> None:
+        self._goes_on(event, "has left")
 
-    def _results_lost(self, event: Event, moment: float) -> t.Iterator[Note]:
+    def _of_results_lost(self, event: Event) -> t.Iterator[Note]:
         text = event["data"]["text"]
-        yield Note(f"the results could not be fetched: {text}", event["node"], mood="bad", failure=text)
+        yield Note(f"the results could not be fetched: {text}", event["node"], outcome="failed", failure=text)
 
-    def _closed(self, event: Event, moment: float) -> None:
-        self.closed = True
-
-    def _arrive(self, event: Event, moment: float) -> None:
-        self.arrived.setdefault(event["data"], {})[event["node"]] = moment
-        self.nodes[event["node"]].waiting[event["data"]] = moment
-
-    def _release(self, event: Event, moment: float) -> t.Iterator[Note]:
-        barrier = event["data"]
-        self.released[barrier] = moment
-        came = self.arrived.get(barrier, {})
+    def _of_release(self, event: Event) -> t.Iterator[Note]:
+        barrier, moment = event["data"], event["time"]
+        came = self.history.barriers[barrier].arrived
         for name in came:
-            self.nodes[name].waiting.pop(barrier, None)
-            self._goes_on({"node": name}, moment, "collects its results" if barrier == "finish" else "")
-        if barrier == "finish":
-            self.result, self.end = "finish", moment
-            yield Note(f"finish after {wording.duration(moment - (self.begin or moment))}", mood="good")
+            self._goes_on(event, "collects its results" if barrier == Barrier.FINISH else "", name)
+        if barrier == Barrier.FINISH:
+            took = _format.duration(moment - (self.history.begin or moment))
+            yield Note(f"finish after {took}", outcome="passed")
             return
         order = sorted(came, key=lambda name: came[name])
         last = ""
         if len(order) > 1 and came[order[-1]] - came[order[-2]] > 1:
-            last = f", {order[-1]} {wording.duration(came[order[-1]] - came[order[-2]])} after the others"
-        yield Note(f"{barrier}: {wording.count(len(came), 'node')} together{last}")
+            last = f", {order[-1]} {_format.duration(came[order[-1]] - came[order[-2]])} after the others"
+        yield Note(f"{barrier}: {_format.count(len(came), 'node')} together{last}")
 
-    def _script(self, event: Event, moment: float) -> t.Iterator[Note]:
+    def _of_script(self, event: Event) -> t.Iterator[Note]:
         script = event["data"]["script"]
-        label = f"{script['kind']} {script['name']}"
-        node = self.nodes[event["node"]]
-        if script["state"] == "running" and not event["data"].get("ready"):
-            node.running[script["id"]] = (script["kind"], label, moment)
-            if script["kind"] == "test":
-                yield Note(f"{label} runs", event["node"])
-        elif event["data"].get("ready"):
+        label = _label(script)
+        if event["data"].get("ready"):
             yield Note(f"{label} is ready", event["node"], event["data"]["at"] - script["started"])
+        elif script["state"] == "running":
+            if script["kind"] == ScriptKind.TEST:
+                yield Note(f"{label} runs", event["node"])
         elif script["state"] == "ended":
-            node.running.pop(script["id"], None)
-            if self.result is None:
-                self._goes_on(event, moment)
+            if self.history.verdict is None:
+                self._goes_on(event)
             if not script["stopped"]:
                 yield _ended(label, script, event["node"])
 
-    def _abort(self, event: Event, moment: float) -> t.Iterator[Note]:
-        reason = event["data"]
+    def _of_abort(self, event: Event) -> t.Iterator[Note]:
         if event["node"] is not None:
-            self._goes_on(event, moment, "has aborted")
-            self.nodes[event["node"]].waiting.clear()
-        if self.result is None and isinstance(reason, dict):
-            self.result, self.reason, self.end = "abort", reason, moment
-            for node in self.nodes.values():
-                node.waiting.clear()
-                node.doing, node.since = "stops", moment
-            yield Note(f"abort: {table.reason(reason)}", mood="bad")
+            self._goes_on(event, "has aborted")
+        reason = self.history.reason
+        if reason is not None and reason is event["data"]:
+            yield Note(f"abort: {table.reason(reason)}", outcome="failed")
+
+
+_NOTES: dict[str, t.Callable[[RunView, Event], t.Iterator[Note] | None]] = {
+    EventName.PREPARED: RunView._of_prepared,
+    EventName.WRITE_STATE: RunView._of_write_state,
+    EventName.STARTED: RunView._of_started,
+    EventName.LEFT: RunView._of_left,
+    EventName.RESULTS_LOST: RunView._of_results_lost,
+    EventName.RELEASE: RunView._of_release,
+    EventName.SCRIPT: RunView._of_script,
+    EventName.ABORT: RunView._of_abort,
+}
+
+
+def _label(script: t.Mapping[str, t.Any]) -> str:
+    return f"{script['kind']} {script['name']}"
 
 
 def _ended(label: str, script: t.Mapping[str, t.Any], node: str) -> Note:
@@ -178,7 +181,7 @@ def _ended(label: str, script: t.Mapping[str, t.Any], node: str) -> Note:
     if script["started"] is not None and script["finished"] is not None:
         took = script["finished"] - script["started"]
     if script["timed_out"]:
-        return Note(f"{label} timed out", node, took, "bad")
-    if script["exit_code"] and script["kind"] != "monitor":
-        return Note(f"{label} ended with exit code {script['exit_code']}", node, took, "bad")
+        return Note(f"{label} timed out", node, took, "failed")
+    if script["exit_code"] and ScriptKind(script["kind"]).properties.is_tested:
+        return Note(f"{label} ended with exit code {script['exit_code']}", node, took, "failed")
     return Note(f"{label} has ended", node, took)

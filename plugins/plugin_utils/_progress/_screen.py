@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import CORE, RunView
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
 
 LEFT_FREE = 4
 FEWEST_ROWS = 6
@@ -59,7 +60,9 @@ def picture(runs: Sequence[RunView], now: float, *, about: str = "") -> list[str
         return [_cut(f"— {about}", size.columns)] if about else []
     run = going[0]
     rows = max(FEWEST_ROWS, size.lines - LEFT_FREE)
-    head = [part for part in (run.name, run.result, wording.clock(now - (run.begin or now)), about) if part]
+    head = [
+        part for part in (run.name, run.history.verdict, wording.clock(now - (run.history.begin or now)), about) if part
+    ]
     lines = [f"— {' · '.join(head)} ".ljust(min(size.columns - 1, 78), "—"), _steps(run)]
     lines += [
         f"  waited for at {barrier} since {wording.clock(now - since)}: {wording.names(nodes)}"
@@ -75,13 +78,15 @@ def picture(runs: Sequence[RunView], now: float, *, about: str = "") -> list[str
 
 
 def _steps(run: RunView) -> str:
-    total = len(run.nodes)
-    own = [barrier for barrier in run.arrived if barrier not in CORE]
+    """Each barrier with how many have come; those of the scripts stand before the last one of the run."""
+    total, barriers = len(run.nodes), run.history.barriers
+    own = [name for name in barriers if name not in list(Barrier)]
     parts = []
-    for barrier in (*CORE[:2], *own, CORE[2]):
-        mark = " ✔" if barrier in run.released else ""
-        count = len(run.arrived.get(barrier, ()))
-        parts.append(f"{barrier} {count}{'' if barrier in own else f'/{total}'}{mark}")
+    for name in (*[barrier for barrier in Barrier if barrier is not Barrier.FINISH], *own, Barrier.FINISH):
+        barrier = barriers.get(name)
+        mark = " ✔" if barrier and barrier.released is not None else ""
+        count = len(barrier.arrived) if barrier else 0
+        parts.append(f"{name} {count}{'' if name in own else f'/{total}'}{mark}")
     return "  " + "   ".join(parts)
 
 

@@ -10,6 +10,7 @@ import datetime
 import typing as t
 from xml.etree import ElementTree
 
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, table
@@ -80,7 +81,7 @@ def _case(job: str, run: StoredRun, node: str, script: Record) -> Element:
         failure.text = _output(run, node, script)
     elif script["started"] is None:
         ElementTree.SubElement(case, "skipped", message="it did not get its turn")
-    elif script["stopped"] and script["kind"] in ("setup", "test"):
+    elif script["stopped"] and not ScriptKind(script["kind"]).properties.in_background:
         ElementTree.SubElement(case, "skipped", message="it was stopped because the run was over")
     return case
 

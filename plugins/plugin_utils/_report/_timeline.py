@@ -11,9 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils._format import duration
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    Barrier,
+    EventName,
+    Passes,
+    ScriptKind,
+)
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import Event, NodeHistory, RunHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
 
-Event = t.Mapping[str, t.Any]
 Record = t.Mapping[str, t.Any]
 
 BACKGROUND_ROWS = 3
@@ -126,97 +132,76 @@ def build(summary: Record, events: Sequence[Event], *, since: t.Mapping[str, flo
     :param since: when a node's part of an earlier run was over, so that the wait for its turn does not count.
     """
     nodes = summary["nodes"]
-    by_node: dict[str, list[Event]] = {name: [] for name in nodes}
-    for event in events:
-        if event.get("node") in by_node:
-            by_node[event["node"]].append(event)
-    registered = next((event["time"] for event in events if event["what"] == "registered"), None)
-    started = {name: _begin(own, registered, (since or {}).get(name)) for name, own in by_node.items()}
-    of_nodes = [event["time"] for own in by_node.values() for event in own]
-    known = [moment for moment in started.values() if moment is not None]
-    begin = min([*known, *of_nodes], default=registered or 0.0)
-    aborted = next((event["time"] for event in events if event["what"] == "abort"), None)
-    end = max([*of_nodes, *[event["time"] for event in events if event["what"] == "release"], begin])
-    if aborted is not None:
-        end = max(end, aborted)
-    meetings = list(_meetings(summary, events, aborted or end))
+    history = RunHistory.of(events, nodes)
+    own = {name: history.nodes[name] for name in nodes}
+    started = {name: _begin(node, history.registered, (since or {}).get(name)) for name, node in own.items()}
+    firsts = [moment for moment in (*started.values(), *(node.first for node in own.values())) if moment is not None]
+    begin = min(firsts, default=history.registered or 0.0)
+    lasts = [node.last for node in own.values()] + [barrier.released for barrier in history.barriers.values()]
+    end = max([begin, *(moment for moment in (*lasts, history.aborted) if moment is not None)])
+    meetings = list(_meetings(summary, history, history.aborted or end))
     lanes = [
-        Lane(name, list(_segments(nodes[name], own, started[name], meetings, aborted, end)))
-        for name, own in by_node.items()
+        Lane(name, list(_segments(name, nodes[name], node, started[name], meetings, history.aborted, end)))
+        for name, node in own.items()
     ]
-    return Timeline(begin, end, lanes, meetings, aborted)
+    return Timeline(begin, end, lanes, meetings, history.aborted)
 
 
 def leaving(events: Iterable[Event]) -> dict[str, float]:
     """When each node was last heard of."""
-    return {event["node"]: event["time"] for event in events if event.get("node")}
+    return {name: node.last for name, node in RunHistory.of(events).nodes.items() if node.last is not None}
 
 
-def _begin(own: Sequence[Event], registered: float | None, since: float | None) -> float | None:
-    if not own:
+def _begin(own: NodeHistory, registered: float | None, since: float | None) -> float | None:
+    if own.first is None:
         return None
-    moments = [moment for moment in (registered, since) if moment is not None and moment <= own[0]["time"]]
-    return max(moments, default=own[0]["time"])
+    moments = [moment for moment in (registered, since) if moment is not None and moment <= own.first]
+    return max(moments, default=own.first)
 
 
-def _meetings(summary: Record, events: Sequence[Event], end: float) -> Iterator[Meeting]:
-    arrived: dict[str, dict[str, float]] = {}
-    released: dict[str, float] = {}
-    for event in events:
-        if event["what"] == "arrive":
-            arrived.setdefault(event["data"], {}).setdefault(event["node"], event["time"])
-        elif event["what"] == "release":
-            released.setdefault(event["data"], event["time"])
-    for name, came in arrived.items():
+def _meetings(summary: Record, history: RunHistory, end: float) -> Iterator[Meeting]:
+    for name, barrier in history.barriers.items():
         record = summary.get("barriers", {}).get(name, {})
         missing = [entry["node"] for entry in record.get("missing", [])]
-        yield Meeting(name, came, released.get(name), missing, released.get(name, end))
+        released = barrier.released
+        if barrier.arrived:
+            yield Meeting(name, barrier.arrived, released, missing, end if released is None else released)
 
 
 def _segments(
+    name: str,
     node: Record,
-    own: Sequence[Event],
+    own: NodeHistory,
     begin: float | None,
     meetings: Sequence[Meeting],
     aborted: float | None,
     end: float,
 ) -> Iterator[Segment]:
-    if not own or begin is None:
+    if own.last is None or begin is None:
         return
-    moments: dict[str, float] = {event["what"]: event["time"] for event in reversed(own)}
-    arrivals = {
-        meeting.name: meeting.arrived[own[0]["node"]] for meeting in meetings if own[0]["node"] in meeting.arrived
-    }
     over = aborted or end
-    prepared = moments.get("write_state", moments.get("prepared", over))
+    prepared = own.moments.get(EventName.WRITE_STATE, own.moments.get(EventName.PREPARED, over))
     yield Segment("prepare", begin, min(prepared, end), "prepared the machine")
-    if "write_state" in moments and node["direct_macs"]:
-        linked = arrivals.get("start", over)
-        outcome = "" if "start" in arrivals else "stopped"
+    if own.has(EventName.WRITE_STATE) and node["direct_macs"]:
+        linked = own.arrivals.get(Barrier.START, over)
+        outcome = "" if Barrier.START in own.arrivals else "stopped"
         yield Segment("links", prepared, max(prepared, linked), "bound the direct links", outcome=outcome)
     for meeting in meetings:
-        if meeting.name in arrivals:
+        if name in meeting.arrived:
+            arrived = meeting.arrived[name]
             text = f"waited at {meeting.name}" + ("" if meeting.released else " in vain")
-            stop = max(meeting.end, arrivals[meeting.name])
-            yield Segment("wait", arrivals[meeting.name], stop, text, barrier=meeting.name)
+            yield Segment("wait", arrived, max(meeting.end, arrived), text, barrier=meeting.name)
     yield from _script_segments(node, own, end)
-    finished = next((meeting.released for meeting in meetings if meeting.name == "finish"), None)
+    finished = next((meeting.released for meeting in meetings if meeting.name == Barrier.FINISH), None)
     done = finished if aborted is None else aborted
-    left: float = moments.get("left") or own[-1]["time"]
+    left = own.moments.get(EventName.LEFT, own.last)
     if done is not None and left > done:
         yield Segment("leave", done, left, "stopped, collected, cleaned up")
 
 
-def _script_segments(node: Record, own: Sequence[Event], end: float) -> Iterator[Segment]:
-    # Scripts are timed by the node's clock, all else by that of Redis. An event cannot come before it happened: the
-    # least delay that was seen is the difference of the clocks.
-    delays = [event["time"] - event["data"]["at"] for event in own if event["what"] in ("script", "phase", "died")]
-    offset = min(delays, default=0.0)
-    ready = {
-        event["data"]["script"]["id"]: event["data"]["at"] + offset
-        for event in own
-        if event["what"] == "script" and event["data"].get("ready")
-    }
+def _script_segments(node: Record, own: NodeHistory, end: float) -> Iterator[Segment]:
+    # Scripts are timed by the node's clock, all else by that of Redis.
+    offset = own.clock_offset or 0.0
     busy_until: list[float] = []
     for script in node["scripts"]:
         if script["started"] is None:
@@ -225,19 +210,21 @@ def _script_segments(node: Record, own: Sequence[Event], end: float) -> Iterator
         stop = end if script["finished"] is None else script["finished"] + offset
         outcome = "failed" if has_failed(script) else "stopped" if script["stopped"] else ""
         label = f"{script['kind']} {script['name']}"
-        if script["kind"] in ("setup", "test"):
+        passes = ScriptKind(script["kind"]).properties.passes
+        if passes is Passes.WHEN_ENDED:
             yield Segment(script["kind"], start, stop, _ending(label, script), outcome=outcome)
             continue
-        answered = ready.get(script["id"])
-        if script["kind"] == "daemon":
+        known = own.scripts.get(script["id"])
+        answered = None if known is None or known.ready_at is None else known.ready_at + offset
+        if passes is Passes.WHEN_READY:
             yield Segment(
-                "daemon",
+                script["kind"],
                 start,
                 stop if answered is None else answered,
                 f"started {label}",
                 outcome=outcome if answered is None else "",
             )
-        if script["kind"] == "monitor" or answered is not None:
+        if passes is Passes.AT_ONCE or answered is not None:
             row = next((number for number, until in enumerate(busy_until) if until <= start), len(busy_until))
             busy_until[row : row + 1] = [stop]
             failed = outcome if outcome == "failed" else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ReasonKind
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results.node_outcome import came_to_its_end
 
 
@@ -23,7 +24,7 @@ def last_state_lines(run: t.Mapping[str, t.Any], node: str) -> list[str]:
         lines.append("exit_fail: 1")
     reason = run["reason"]
     if reason is not None:
-        if reason.get("kind") == "timeout":
+        if reason.get("kind") == ReasonKind.TIMEOUT:
             lines.append("cluster.timeout: 1")
         elif reason["node"] != node or came_to_its_end(run):
             lines.append("cluster.abort: 1")

@@ -9,35 +9,33 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, ReasonKind, ScriptKind
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import NodeHistory
 
 Info = t.Mapping[str, t.Any]
-RESULTS_LOST = "results_lost"
 
 
-def tell(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
+def describe(name: str, node: Info, run: Info, history: NodeHistory) -> str:
     """In one sentence what became of a node in a run.
 
     :param node: what the summary says of it, its scripts as a list.
     :param run: the summary of the run: its result and its reason.
-    :param events: those of this node.
     """
-    happened = {event["what"] for event in events}
-    text = _what_happened(name, node, run, events)
-    if "prepared" in happened and "left" not in happened:
+    text = _what_happened(name, node, run)
+    if history.has(EventName.PREPARED) and not history.has(EventName.LEFT):
         text += "; it could not be reached at the end, and cleans itself when its lease is over"
-    elif RESULTS_LOST in happened:
-        why = next(event["data"]["text"] for event in events if event["what"] == RESULTS_LOST)
-        text += f"; its results could not be fetched: {why}"
+    elif history.lost_results is not None:
+        text += f"; its results could not be fetched: {history.lost_results}"
     return text
 
 
 def came_to_its_end(run: Info) -> bool:
     """Whether all nodes reached the last barrier, though the run may not count as good for want of results."""
     reason = run["reason"]
-    return reason is None or reason.get("kind") == RESULTS_LOST
+    return reason is None or reason.get("kind") == ReasonKind.RESULTS_LOST
 
 
-def _what_happened(name: str, node: Info, run: Info, events: t.Sequence[Info]) -> str:
+def _what_happened(name: str, node: Info, run: Info) -> str:
     started = [script for script in node["scripts"] if script["started"] is not None]
     if came_to_its_end(run):
         return _succeeded(started)
@@ -60,10 +58,10 @@ def _what_happened(name: str, node: Info, run: Info, events: t.Sequence[Info]) -
 
 
 def _succeeded(started: t.Sequence[Info]) -> str:
-    tests = [script for script in started if script["kind"] == "test"]
+    tests = [script for script in started if script["kind"] == ScriptKind.TEST]
     if tests:
         return f"{_list(tests)} ended with success"
-    daemons = [script for script in started if script["kind"] == "daemon"]
+    daemons = [script for script in started if script["kind"] == ScriptKind.DAEMON]
     if daemons:
         return f"{_list(daemons)} served until the end"
     return f"{_list(started)} ended with success" if started else "took part without a script"

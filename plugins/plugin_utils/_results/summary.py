@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    Reason,
+    ReasonKind,
+    ScriptKind,
+    Verdict,
+    make_reason,
+)
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import NodeHistory, RunHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import node_outcome
 
 Info = t.Mapping[str, t.Any]
@@ -50,78 +58,59 @@ def has_failed(script: Info) -> bool:
     """Whether a script is a failure of its own; one that was stopped because the run was over is not."""
     if script.get("failure") or script["timed_out"]:
         return True
-    return script["kind"] != "monitor" and not script["stopped"] and script["exit_code"] not in (None, 0)
+    return (
+        ScriptKind(script["kind"]).properties.is_tested
+        and not script["stopped"]
+        and script["exit_code"] not in (None, 0)
+    )
 
 
 def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
+    history = RunHistory.of(events, info["nodes"])
     planned = {node["node"]: node["scripts"] for node in plan["nodes"]}
-    nodes = {name: _node(node, planned.get(name, ())) for name, node in info["nodes"].items()}
-    for event in events:
-        if event["node"] in nodes:
-            _note(nodes[event["node"]]["scripts"], event)
-    for node in nodes.values():
-        node["scripts"] = list(node["scripts"].values())
-    reason = info["reason"] or _lost_results(list(nodes), events)
-    finished = info["result"] == "finish" and reason is None
+    nodes = {name: _node(node, planned.get(name, ()), history.nodes[name]) for name, node in info["nodes"].items()}
+    reason = info["reason"] or _lost_results(nodes, history)
+    finished = info["result"] == Verdict.FINISH and reason is None
     if not finished and reason is None:
         reason = {"node": None, "script": None, "exit_code": None, "text": "the run did not come to its end"}
     run = {
         "cluster_id": info["cluster_id"],
         "number": info["number"],
-        "result": "finish" if finished else "abort",
+        "result": str(Verdict.FINISH if finished else Verdict.ABORT),
         "reason": reason,
         "cluster": info["cluster"],
         "params": info["params"],
         "started": info["started"],
         "finished": info["finished"],
         "barriers": info["barriers"],
-        "start_skew": next((event["data"]["seconds"] for event in events if event["what"] == "start_skew"), None),
+        "start_skew": history.start_skew,
         "nodes": nodes,
     }
     for name, node in nodes.items():
-        of_node = [event for event in events if event["node"] == name]
-        node["text"] = node_outcome.tell(name, node, run, of_node)
-        node["notes"] = [note for event in of_node if event["what"] == "collected" for note in event["data"]["notes"]]
+        node["text"] = node_outcome.describe(name, node, run, history.nodes[name])
+        node["notes"] = history.nodes[name].notes
     return run
 
 
-def _lost_results(nodes: t.Sequence[str], events: t.Sequence[Info]) -> Info | None:
+def _lost_results(nodes: t.Iterable[str], history: RunHistory) -> Reason | None:
     """The reason why a run does not count as good although all of its scripts do."""
-    lost = {event["node"]: event["data"]["text"] for event in events if event["what"] == node_outcome.RESULTS_LOST}
     for name in nodes:
-        if name in lost:
-            text = f"the results of {name} could not be fetched: {lost[name]}"
-            return {"node": name, "script": None, "exit_code": None, "text": text, "kind": node_outcome.RESULTS_LOST}
+        why = history.nodes[name].lost_results
+        if why is not None:
+            text = f"the results of {name} could not be fetched: {why}"
+            return make_reason(text, node=name, kind=ReasonKind.RESULTS_LOST)
     return None
 
 
-def _node(node: Info, planned: t.Sequence[Info]) -> Summary:
+def _node(node: Info, planned: t.Sequence[Info], history: NodeHistory) -> Summary:
     kept = {key: node[key] for key in ("job_id", "roles", "state", "ip", "direct_ips", "direct_macs")}
-    never_run = {
-        "exit_code": None,
-        "started": None,
-        "finished": None,
-        "timed_out": False,
-        "stopped": False,
-        "note": None,
-    }
-    scripts = {
-        item["id"]: {"id": item["id"], "name": item["name"], "kind": item["kind"], **never_run} for item in planned
-    }
-    return {**kept, "scripts": scripts}
-
-
-def _note(scripts: Summary, event: Info) -> None:
-    what, data = event["what"], event["data"]
-    if what == "script":
-        record = data["script"]
-        known = scripts.get(record["id"], {})
-        script = scripts[record["id"]] = {key: record.get(key) for key in SCRIPT_KEYS}
-        script.update({key: known[key] for key in ("failure", "tail") if key in known})
-        if data.get("tail") and script["exit_code"] and not script["stopped"]:
-            script["tail"] = data["tail"]
-    elif what in ("phase", "died") and data.get("script") in scripts and data.get("text"):
-        script = scripts[data["script"]]
-        script["failure"] = data["text"]
-        if data.get("tail"):
-            script["tail"] = data["tail"]
+    scripts = {item["id"]: {key: item.get(key) for key in SCRIPT_KEYS} for item in planned}
+    for script in scripts.values():
+        script.update(timed_out=False, stopped=False)
+    for name, known in history.scripts.items():
+        if known.record is not None:
+            scripts[name] = {key: known.record.get(key) for key in SCRIPT_KEYS}
+        if name in scripts:
+            said = {"failure": known.failure, "tail": known.tail}
+            scripts[name].update({key: text for key, text in said.items() if text is not None})
+    return {**kept, "scripts": list(scripts.values())}

@@ -47,7 +47,7 @@ def test_a_run_that_was_aborted_long_ago_is_told_at_once(
     aborted: Run, turns: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_follow, "CLEAN_UP", 0)
-    lines = [text for text, _mood in _follow.follow(aborted.coordinator, aborted.id)]
+    lines = [text for text, _outcome in _follow.follow(aborted.coordinator, aborted.id)]
     assert "the disk is gone" in lines[-1]
     assert len(turns) == 1
 

@@ -60,7 +60,7 @@ def test_a_run_from_its_events() -> None:
     assert run.missing() == [], "who else comes to a barrier of the scripts is not known"
     assert texts(run, script("client-1", "ended", exit_code=0, finished=103.0)) == ["test x has ended"]
     assert texts(run, event("release", None, "finish", 110)) == ["finish after 10.0 s"]
-    assert run.result == "finish"
+    assert run.history.verdict == "finish"
     for node in ("server-1", "client-1"):
         run.take(event("left", node))
     assert not run.is_going
@@ -87,9 +87,9 @@ def test_what_many_nodes_do_at_once_is_one_line() -> None:
     for number, name in enumerate(reversed(CLIENTS)):
         book.add(run, Note("test x has ended", name, 1 + number / 100), at=0)
     assert list(book.lines()) == [], "others may join"
-    ((text, mood),) = book.lines(everything=True)
+    ((text, outcome),) = book.lines(everything=True)
     assert text.partition(" ")[2] == "client-[1-49]: test x has ended (1.0–1.5 s)"
-    assert mood == ""
+    assert outcome == ""
 
 
 def test_notes_wait_for_others_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,10 +108,10 @@ def test_notes_wait_for_others_only_for_a_while(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_the_reason_says_is_not_said_again() -> None:
     run, book = view(), Notebook()
-    run.reason = {"text": "test x failed"}
+    run.history.reason = {"text": "test x failed"}
     book.add(run, Note("failed: 1", "client-1", failure="the run was aborted: test x failed (node client-2)"))
     book.add(run, Note("failed: 2", "client-1", failure="the disk is full"))
-    assert [text.rpartition(": ")[2] for text, _mood in book.lines(everything=True)] == ["2"]
+    assert [text.rpartition(": ")[2] for text, _outcome in book.lines(everything=True)] == ["2"]
 
 
 def size(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:

@@ -23,11 +23,11 @@ def record(name: str, kind: str = "test", **values: t.Any) -> Record:
 
 
 def script(node: str, tail: str = "", **values: t.Any) -> Record:
-    return {"node": node, "what": "script", "data": {"script": record(**values), "tail": tail}}
+    return {"time": 0.0, "node": node, "what": "script", "data": {"script": record(**values), "tail": tail}}
 
 
 def phase(node: str, of_script: str, text: str, tail: str = "") -> Record:
-    return {"node": node, "what": "phase", "data": {"script": of_script, "text": text, "tail": tail}}
+    return {"time": 0.0, "node": node, "what": "phase", "data": {"script": of_script, "text": text, "tail": tail}}
 
 
 def plan(scripts: t.Mapping[str, t.Sequence[Record]], number: int = 1) -> Record:
@@ -203,12 +203,12 @@ def test_metrics_of_the_same_name_are_told_apart() -> None:
     assert [column.label for column in matrix.columns([run])] == ["work: speed", "other: speed"]
 
 
-LOST = {"node": "client-1", "what": "results_lost", "data": {"text": "No space left on device"}}
+LOST = {"time": 0.0, "node": "client-1", "what": "results_lost", "data": {"text": "No space left on device"}}
 
 
 def test_a_run_whose_results_are_lost_does_not_count_as_good() -> None:
     events = [
-        *({"node": node, "what": what, "data": None} for node in TWO for what in ("prepared", "left")),
+        *({"time": 0.0, "node": node, "what": what, "data": None} for node in TWO for what in ("prepared", "left")),
         script("client-1", name="work", exit_code=0, finished=11.0),
         LOST,
     ]
