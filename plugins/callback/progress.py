@@ -48,7 +48,7 @@ from pathlib import Path
 
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.display import Display
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._screen import Screen, picture
@@ -218,7 +218,7 @@ class CallbackModule(DefaultCallback):
         roles = ", ".join(
             f"{sum(role in node['roles'] for node in runs[0]['nodes'])} {role}" for role in runs[0]["roles"]
         )
-        what = f"{wording.count(len(runs), 'run')} of {plan['job']}" if len(runs) > 1 else plan["job"]
+        what = f"{_format.count(len(runs), 'run')} of {plan['job']}" if len(runs) > 1 else plan["job"]
         self._say(f"{time.strftime('%H:%M:%S')} {plan['submission_id']}: {what}, {_nodes(self._hosts, roles)}")
 
     def _take_job(self, job_id: str, arguments: t.Mapping[str, t.Any]) -> None:
@@ -309,7 +309,7 @@ class CallbackModule(DefaultCallback):
 
 
 def _nodes(count: int, roles: str) -> str:
-    return f"{wording.count(count, 'node')} ({roles})"
+    return f"{_format.count(count, 'node')} ({roles})"
 
 
 def _write(text: str) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._format import count
+
 
 def plan_lines(plan: dict[str, t.Any]) -> list[str]:
     """What would run, for a person: runs, nodes, roles, addresses, scripts with their parameters, and variables."""
-    lines = [f"submission of {plan['job']}: {_count(len(plan['runs']), 'run')}"]
+    lines = [f"submission of {plan['job']}: {count(len(plan['runs']), 'run')}"]
     for run in plan["runs"]:
         params = _assignments(run["params"])
         lines.append(f"run {run['number']} on {run['cluster']}" + (f": {params}" if params else ""))
@@ -36,10 +38,6 @@ def _script(script: dict[str, t.Any]) -> str:
 
 def _assignments(values: dict[str, t.Any]) -> str:
     return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in values.items())
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 class FilterModule:

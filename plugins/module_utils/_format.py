@@ -24,9 +24,12 @@ def names(given: t.Iterable[str], *, at_most: int = 3) -> str:
     return ", ".join(_family(key, numbers) for key, numbers in families.items())
 
 
-def count(number: int, what: str) -> str:
-    """A number of things: ``1 node``, ``3 nodes``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def count(number: int, one: str, more: str | None = None) -> str:
+    """A number of things: ``1 node``, ``3 nodes``.
+
+    :param more: what several are called, where an s at the end does not do.
+    """
+    return f"{number} {one}" if number == 1 else f"{number} {more or one + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -39,6 +42,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def rough_duration(seconds: float) -> str:
+    """How long something has been so, in one unit: ``42 s``, ``4 min``, ``30 h``, ``9 d``."""
+    whole = max(0, round(seconds))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
 
 
 def span(seconds: t.Sequence[float]) -> str:
@@ -55,6 +67,14 @@ def clock(seconds: float) -> str:
     whole = max(0, int(seconds))
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """A line without what would move a terminal's cursor or turn its text round.
+
+    :param keep: letters to leave as they are all the same.
+    """
+    return "".join(letter if letter.isprintable() or letter in keep else "\ufffd" for letter in text)
 
 
 def _family(key: t.Any, numbers: t.Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import explain
+from ansible_collections.lab.multidevice.plugins.module_utils._format import count, rough_duration
 
 _NAMES_SHOWN = 20
 
@@ -26,7 +27,7 @@ def describe(run: t.Mapping[str, t.Any], now: float) -> list[str]:
             continue
         waiting = _names(f"{node} ({' '.join(nodes[node]['roles'])})" for node in barrier["arrived"])
         missing = _names(_last_seen(entry["node"], nodes[entry["node"]], now) for entry in barrier["missing"])
-        lines.append(f"    at barrier {name} for {duration(now - barrier['since'])}: {waiting}")
+        lines.append(f"    at barrier {name} for {rough_duration(now - barrier['since'])}: {waiting}")
         lines.append(f"    waiting for: {missing}")
     lost = [name for name, node in nodes.items() if node["lease"] is not None and node["lease"] < now]
     if lost:
@@ -42,11 +43,9 @@ def describe_queues(
     for queue, jobs in queues.items():
         waiting = [job for job in jobs if job["machine"] is None]
         mine = [worker for worker in workers if worker["queue"] == queue]
-        lines.append(
-            f"queue {queue}: {_count(len(waiting), 'node job waits', 'node jobs wait')}, {_workers(len(mine))}"
-        )
+        lines.append(f"queue {queue}: {count(len(waiting), 'node job waits', 'node jobs wait')}, {_workers(len(mine))}")
         for job in waiting[:_NAMES_SHOWN]:
-            lines.append(f"    {job['node']} of run {job['cluster_id']} waits for {duration(now - job['since'])}")
+            lines.append(f"    {job['node']} of run {job['cluster_id']} waits for {rough_duration(now - job['since'])}")
         if len(waiting) > _NAMES_SHOWN:
             lines.append(f"    and {len(waiting) - _NAMES_SHOWN} more")
         for worker in mine:
@@ -56,48 +55,36 @@ def describe_queues(
 
 def _what_it_does(worker: t.Mapping[str, t.Any], now: float) -> str:
     if now - worker["seen"] > max(15.0, (worker["lease"] - worker["seen"]) / 2):
-        heard = f", last heard from {duration(now - worker['seen'])} ago"
+        heard = f", last heard from {rough_duration(now - worker['seen'])} ago"
     else:
         heard = ""
     if worker["job_id"]:
-        return f"busy with {worker['job_id']} for {duration(now - worker['job_since'])}{heard}"
-    return f"free for {duration(now - worker['since'])}{heard}"
+        return f"busy with {worker['job_id']} for {rough_duration(now - worker['job_since'])}{heard}"
+    return f"free for {rough_duration(now - worker['since'])}{heard}"
 
 
 def _workers(number: int) -> str:
-    return _count(number, "worker", "workers") if number else "no worker"
-
-
-def _count(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"
-
-
-def duration(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if whole >= 2 * size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
+    return count(number, "worker") if number else "no worker"
 
 
 def _how_far(run: t.Mapping[str, t.Any], now: float) -> str:
     if run["result"] == "finish":
-        return f"finished {duration(now - run['finished'])} ago"
+        return f"finished {rough_duration(now - run['finished'])} ago"
     if run["result"] == "abort":
-        return f"aborted {duration(now - run['finished'])} ago"
+        return f"aborted {rough_duration(now - run['finished'])} ago"
     if not run["started"] and run["mode"] == "queue":
-        return f"in its queues for {duration(now - run['registered'])}, no worker has begun"
+        return f"in its queues for {rough_duration(now - run['registered'])}, no worker has begun"
     if not run["started"]:
-        return f"registered {duration(now - run['registered'])} ago, no node has begun"
+        return f"registered {rough_duration(now - run['registered'])} ago, no node has begun"
     phase = {"registered": "its nodes are getting ready to start"}.get(run["phase"], f"has passed {run['phase']}")
-    return f"running for {duration(now - run['started'])}, {phase}"
+    return f"running for {rough_duration(now - run['started'])}, {phase}"
 
 
 def _last_seen(name: str, node: t.Mapping[str, t.Any], now: float) -> str:
     roles = " ".join(node["roles"])
     if node["state"] not in node["times"]:
         return f"{name} ({roles}), {node['state']}"
-    return f"{name} ({roles}), {node['state']} for {duration(now - node['times'][node['state']])}"
+    return f"{name} ({roles}), {node['state']} for {rough_duration(now - node['times'][node['state']])}"
 
 
 def _names(names: t.Iterable[str]) -> str:

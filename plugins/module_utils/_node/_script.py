@@ -15,6 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account, own
@@ -102,9 +103,7 @@ def read_tail(path: Path) -> str:
     except OSError:
         return ""
     lines = data.decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-    return "\n".join(
-        "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in line) for line in lines
-    )
+    return "\n".join(_format.printable(line, keep="\t") for line in lines)
 
 
 def cpu_shares(shares: dict[str, float]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, Outcome, RunView
 
 TOGETHER = 1.0
@@ -70,8 +70,8 @@ def _line(group: _Group) -> str:
     run = f"{group.run.name}: " if group.run.name else ""
     order = {name: number for number, name in enumerate(group.run.nodes)}
     nodes = sorted(group.nodes, key=lambda name: order.get(name, len(order)))
-    who = f"{wording.names(nodes)}: " if nodes else ""
-    took = f" ({wording.span(group.seconds)})" if group.seconds else ""
+    who = f"{_format.names(nodes)}: " if nodes else ""
+    took = f" ({_format.span(group.seconds)})" if group.seconds else ""
     return f"{moment} {run}{who}{group.note.text}{took}"
 
 

@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
 
@@ -61,11 +61,11 @@ def picture(runs: Sequence[RunView], now: float, *, about: str = "") -> list[str
     run = going[0]
     rows = max(FEWEST_ROWS, size.lines - LEFT_FREE)
     head = [
-        part for part in (run.name, run.history.verdict, wording.clock(now - (run.history.begin or now)), about) if part
+        part for part in (run.name, run.history.verdict, _format.clock(now - (run.history.begin or now)), about) if part
     ]
     lines = [f"— {' · '.join(head)} ".ljust(min(size.columns - 1, 78), "—"), _steps(run)]
     lines += [
-        f"  waited for at {barrier} since {wording.clock(now - since)}: {wording.names(nodes)}"
+        f"  waited for at {barrier} since {_format.clock(now - since)}: {_format.names(nodes)}"
         for barrier, nodes, since in run.missing()
     ]
     groups = _groups(run)
@@ -73,7 +73,7 @@ def picture(runs: Sequence[RunView], now: float, *, about: str = "") -> list[str
     shown = groups if len(groups) <= room else groups[: room - 1]
     lines += _group_lines(shown, now)
     if shown is not groups:
-        lines.append(f"  and {wording.count(sum(len(group.names) for group in groups[len(shown) :]), 'node')} more")
+        lines.append(f"  and {_format.count(sum(len(group.names) for group in groups[len(shown) :]), 'node')} more")
     return [_cut(line, size.columns) for line in lines]
 
 
@@ -104,16 +104,16 @@ def _groups(run: RunView) -> list[_Group]:
 
 
 def _group_lines(groups: Sequence[_Group], now: float) -> list[str]:
-    named = [(wording.names(group.names), group) for group in groups]
+    named = [(_format.names(group.names), group) for group in groups]
     width = min(WIDEST_NAMES, max((len(names) for names, _group in named), default=0))
     lines = []
     for names, group in named:
-        clock = f" {wording.clock(now - group.since)}" if group.since else ""
-        beside = "".join(f"  + {label} {wording.clock(now - since)}" for label, since in group.beside.items())
+        clock = f" {_format.clock(now - group.since)}" if group.since else ""
+        beside = "".join(f"  + {label} {_format.clock(now - since)}" for label, since in group.beside.items())
         lines.append(f"  {names.ljust(width)}  {group.text}{clock}{beside}")
     return lines
 
 
 def _cut(line: str, columns: int) -> str:
-    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+    line = _format.printable(line)
     return line if len(line) < columns else line[: columns - 2] + "…"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Sequence
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _logs, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics, table
@@ -115,7 +115,7 @@ def _facts(summary: Record) -> list[tuple[str, str]]:
     starts = [run["started"] for run in runs if run["started"] is not None]
     ends = [run["finished"] for run in runs if run["finished"] is not None]
     if starts and ends:
-        facts.append(("took", wording.duration(max(ends) - min(starts))))
+        facts.append(("took", _format.duration(max(ends) - min(starts))))
     facts += list(matrix.constant(runs).items())
     return facts
 
@@ -144,7 +144,7 @@ def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[matr
         seconds = took[number]
         share = shares(took)[number]
         view["took_cell"] = (
-            None if seconds is None else {"text": wording.duration(seconds), "share": share, "about": ""}
+            None if seconds is None else {"text": _format.duration(seconds), "share": share, "about": ""}
         )
 
 
@@ -158,7 +158,7 @@ def _run(
     about = [f"{name} {value}" for name, value in zip(params, varied, strict=True)]
     took = table.seconds(run)
     if took is not None:
-        about.append(wording.duration(took))
+        about.append(_format.duration(took))
     lanes = [_lane(timeline, lane, run["nodes"][lane.node], ids[lane.node]) for lane in timeline.lanes]
     occurring = {shape["class"] for lane in lanes for shape in lane["shapes"]}
     return {
@@ -193,7 +193,7 @@ def _reason(run: Record, ids: t.Mapping[str, str]) -> View | None:
 
 def _tick(timeline: _timeline.Timeline, seconds: float) -> View:
     x = 100 * seconds / timeline.seconds
-    text = f"{seconds:g} s" if timeline.seconds < 120 else wording.clock(seconds)
+    text = f"{seconds:g} s" if timeline.seconds < 120 else _format.clock(seconds)
     return {"x": _percent(x), "text": text, "anchor": _anchor(x)}
 
 
@@ -255,19 +255,19 @@ def _meeting(timeline: _timeline.Timeline, meeting: _timeline.Meeting) -> View:
     waits = {node: meeting.waited(node) for node in meeting.arrived}
     longest = max(waits, key=lambda node: waits[node])
     if meeting.missing:
-        waited_for = f"{wording.names(meeting.missing)}: never arrived"
+        waited_for = f"{_format.names(meeting.missing)}: never arrived"
     elif len(waits) == 1:
         waited_for = "–"
     else:
-        waited_for = f"{wording.names(meeting.last)}, {wording.duration(meeting.ahead)} after the one before"
+        waited_for = f"{_format.names(meeting.last)}, {_format.duration(meeting.ahead)} after the one before"
     return {
         "name": meeting.name,
-        "arrived": wording.count(len(waits), "node") + (f", {len(meeting.missing)} missing" if meeting.missing else ""),
-        "released": "no" if meeting.released is None else f"at {wording.duration(meeting.released - timeline.begin)}",
+        "arrived": _format.count(len(waits), "node") + (f", {len(meeting.missing)} missing" if meeting.missing else ""),
+        "released": "no" if meeting.released is None else f"at {_format.duration(meeting.released - timeline.begin)}",
         "missing": meeting.missing,
         "waited_for": waited_for,
-        "longest": f"{longest}: {wording.duration(waits[longest])}",
-        "total": wording.duration(meeting.total),
+        "longest": f"{longest}: {_format.duration(waits[longest])}",
+        "total": _format.duration(meeting.total),
     }
 
 
@@ -315,7 +315,7 @@ def _script(script: Record, output: _logs.Output, *, finished: bool) -> View:
         "label": _label(script),
         "class": "failed" if failed else "good" if script["exit_code"] == 0 else "",
         "ended": _ended(script, at_the_end=finished),
-        "took": "" if took is None else wording.duration(took),
+        "took": "" if took is None else _format.duration(took),
         "numbers": ", ".join(f"{name} {metrics.shown(metric)}" for name, metric in numbers),
         "failure": script.get("failure") or "",
         "logs": [_log(log, failed) for log in output.logs],
@@ -360,7 +360,7 @@ def _about(node: Record) -> str:
 
 def _size(size: int) -> str:
     if size < 1000:
-        return wording.count(size, "byte")
+        return _format.count(size, "byte")
     return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, ReasonKind, ScriptKind
 from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import NodeHistory
 
@@ -72,12 +72,12 @@ def _seconds_to_stop(run: Info, stopped: t.Sequence[Info]) -> str:
     if not ends or run["finished"] is None or max(ends) < run["finished"]:
         # The clocks of the machines may differ.
         return "when"
-    return f"{wording.duration(max(ends) - run['finished'])} after"
+    return f"{_format.duration(max(ends) - run['finished'])} after"
 
 
 def _list(scripts: t.Sequence[Info]) -> str:
     kinds: dict[str, list[str]] = {}
     for script in scripts:
         kinds.setdefault(script["kind"], []).append(script["name"])
-    parts = [f"{kind}{'s' if len(names) > 1 else ''} {wording.names(names)}" for kind, names in kinds.items()]
+    parts = [f"{kind}{'s' if len(names) > 1 else ''} {_format.names(names)}" for kind, names in kinds.items()]
     return " and ".join(parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics as _metrics
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import summary as _summary
@@ -117,8 +117,8 @@ def _node_rows(runs: t.Iterable[Part], *, alike: bool) -> list[Row]:
     for run in runs:
         for names in _groups(run) if alike else [[name] for name in run["nodes"]]:
             nodes = [run["nodes"][name] for name in names]
-            about = [str(run["number"]), wording.names(names), " ".join(nodes[0]["roles"])]
-            addresses = wording.names((ip for node in nodes for ip in node["direct_ips"]), at_most=2)
+            about = [str(run["number"]), _format.names(names), " ".join(nodes[0]["roles"])]
+            addresses = _format.names((ip for node in nodes for ip in node["direct_ips"]), at_most=2)
             for scripts in zip(*[node["scripts"] for node in nodes], strict=True) if nodes[0]["scripts"] else [None]:
                 rows.append([*about, *_script_cells(scripts), addresses])
                 about, addresses = ["", "", ""], ""
@@ -183,5 +183,4 @@ def _aligned(rows: t.Sequence[Row]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what would move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text.expandtabs())
+    return _format.printable(text.expandtabs())

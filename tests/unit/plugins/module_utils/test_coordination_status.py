@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import (
     describe,
     describe_queues,
-    duration,
 )
 
 NOW = 1000.0
@@ -30,14 +29,6 @@ def make_run(**fields: t.Any) -> dict[str, t.Any]:
         "mode": "push",
     }
     return {**run, **fields}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(-3, "0 s"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200000, "2 d")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

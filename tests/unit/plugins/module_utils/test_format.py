@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils import _format as wording
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _format as 
     ],
 )
 def test_names(names: list[str], text: str) -> None:
-    assert wording.names(names) == text
+    assert _format.names(names) == text
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_names(names: list[str], text: str) -> None:
     ],
 )
 def test_duration(seconds: float, text: str) -> None:
-    assert wording.duration(seconds) == text
+    assert _format.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,44 @@ def test_duration(seconds: float, text: str) -> None:
     ],
 )
 def test_span(seconds: list[float], text: str) -> None:
-    assert wording.span(seconds) == text
+    assert _format.span(seconds) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(-3, "0:00"), (7.9, "0:07"), (754, "12:34"), (3723, "1:02:03")])
 def test_clock(seconds: float, text: str) -> None:
-    assert wording.clock(seconds) == text
+    assert _format.clock(seconds) == text
 
 
-def test_count() -> None:
-    assert [wording.count(number, "node") for number in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200000, "2 d")],
+)
+def test_rough_duration(seconds: float, text: str) -> None:
+    assert _format.rough_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (1, ("node",), "1 node"),
+        (0, ("node",), "0 nodes"),
+        (1, ("node job waits", "node jobs wait"), "1 node job waits"),
+        (2, ("node job waits", "node jobs wait"), "2 node jobs wait"),
+    ],
+)
+def test_count(number: int, words: tuple[str, ...], text: str) -> None:
+    assert _format.count(number, *words) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "keep", "shown"),
+    [
+        ("plain – text", "", "plain – text"),
+        ("a\x1b[2Jb", "", "a\ufffd[2Jb"),
+        ("a\tb", "", "a\ufffdb"),
+        ("a\tb", "\t", "a\tb"),
+        ("a\u202eb", "", "a\ufffdb"),
+    ],
+)
+def test_printable(text: str, keep: str, shown: str) -> None:
+    assert _format.printable(text, keep=keep) == shown
