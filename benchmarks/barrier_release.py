@@ -19,8 +19,8 @@ from ansible_collections.lab.multidevice.benchmarks.one_text import POLL_INTERVA
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, binaries
+from support.plans import make_plan
+from support.redis_server import RedisServer, binaries
 
 ROUNDS = {2: 60, 10: 60, 100: 40, 1000: 20}
 ROUNDS_WITH_THREADS = {2: 30, 10: 30, 100: 10, 1000: 5}

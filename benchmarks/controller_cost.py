@@ -18,8 +18,8 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, binaries
+from support.plans import make_plan
+from support.redis_server import RedisServer, binaries
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 NODES = 20

@@ -14,7 +14,7 @@ import tempfile
 import time
 import typing as t
 
-from lab_fixture import Lab, virtual_lab
+from support.lab_fixture import Lab, virtual_lab
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 NODES = (2, 5, 20)

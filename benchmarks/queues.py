@@ -26,11 +26,11 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queu
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, binaries
-from end_to_end.plays import wait_until
-from end_to_end.sites import write_job
-from workers.lab_workers import lab_with_workers
+from support.lab_workers import lab_with_workers
+from support.plans import make_plan
+from support.plays import wait_until
+from support.redis_server import RedisServer, binaries
+from support.sites import write_job
 
 SUBMISSIONS = 150
 WAITING = 200

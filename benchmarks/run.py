@@ -79,7 +79,7 @@ def write_page(results: dict[str, t.Any]) -> None:
 def machine() -> dict[str, t.Any]:
     import redis
 
-    from coordination.redis_server import binaries
+    from support.redis_server import binaries
 
     model = next(
         (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if "model name" in line),

@@ -16,8 +16,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
-from coordination.plans import fresh_submission_id
-from coordination.redis_server import RedisServer, binaries
+from support.plans import fresh_submission_id
+from support.redis_server import RedisServer, binaries
 
 ROUNDS = {10: 20, 1000: 5, 10000: 3}
 JOB = """\

@@ -15,8 +15,8 @@ from ansible_collections.lab.multidevice.benchmarks.one_text import OneText
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, binaries
+from support.plans import make_plan
+from support.redis_server import RedisServer, binaries
 
 SIZES = (10, 100, 1000, 10000)
 SAMPLES = 10

@@ -9,6 +9,7 @@ from __future__ import annotations
 REAL = "tests/real"
 UNIT = "tests/unit/plugins"
 UTILS = "plugins/module_utils"
+CONTROLLER = "plugins/plugin_utils"
 
 COORDINATION = tuple(
     f"{REAL}/coordination/{name}.py"
@@ -17,6 +18,8 @@ COORDINATION = tuple(
         "test_queues",
         "test_book",
         "test_follow",
+        "test_limits",
+        "test_registering",
         "test_scheduler*",
         "test_scripts*",
         "test_state_machine",
@@ -24,21 +27,27 @@ COORDINATION = tuple(
 )
 LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link.py", f"{REAL}/links/test_changes.py")
 NODE = (f"{REAL}/node/test_runner.py", f"{REAL}/node/test_undo.py", f"{REAL}/node/test_supervisor.py")
-JOBS = (f"{UNIT}/module_utils/test_job*.py",)
+JOBS = (f"{UNIT}/plugin_utils/test_job*.py",)
 
 # Patterns of files; what comes first here is not run first: the quickest test is.
 TESTS: dict[str, tuple[str, ...]] = {
     f"{UTILS}/_coordination/scripts.py": COORDINATION,
     f"{UTILS}/_coordination/scheduler.py": COORDINATION,
     f"{UTILS}/_coordination/coordinator.py": (*COORDINATION, f"{REAL}/coordination/test_coordinator*.py"),
-    f"{UTILS}/_links.py": LINKS,
-    f"{UTILS}/_link_records.py": LINKS,
+    f"{UTILS}/_links/changes.py": LINKS,
+    f"{UTILS}/_links/records.py": LINKS,
     f"{UTILS}/_node/_runner.py": NODE,
     f"{UTILS}/_node/_undo.py": NODE,
-    f"{UTILS}/_job_expand.py": JOBS,
-    f"{UTILS}/_job_node.py": JOBS,
-    f"{UTILS}/_cluster_file.py": (f"{UNIT}/module_utils/test_cluster_file.py", f"{UNIT}/inventory/test_cluster.py"),
-    f"{UTILS}/_summary.py": (f"{UNIT}/module_utils/test_summary*.py", f"{UNIT}/plugin_utils/test_report.py"),
+    f"{CONTROLLER}/_job/expand.py": JOBS,
+    f"{CONTROLLER}/_job/node_plan.py": JOBS,
+    f"{CONTROLLER}/_job/cluster_file.py": (
+        f"{UNIT}/plugin_utils/test_cluster_file.py",
+        f"{UNIT}/inventory/test_cluster.py",
+    ),
+    f"{CONTROLLER}/_results/summary.py": (
+        f"{UNIT}/plugin_utils/test_summary*.py",
+        f"{UNIT}/plugin_utils/test_report.py",
+    ),
     "plugins/plugin_utils/_report/_compare.py": (
         f"{UNIT}/plugin_utils/test_*compare*.py",
         f"{UNIT}/plugin_utils/test_report.py",

@@ -111,6 +111,6 @@ def _node(node: Info, planned: t.Sequence[Info], history: NodeHistory) -> Summar
         if known.record is not None:
             scripts[name] = {key: known.record.get(key) for key in SCRIPT_KEYS}
         if name in scripts:
-            said = {"failure": known.failure, "tail": known.tail}
+            said = {"tail": known.tail, "failure": known.failure}
             scripts[name].update({key: text for key, text in said.items() if text is not None})
     return {**kept, "scripts": list(scripts.values())}

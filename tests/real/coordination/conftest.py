@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer, binaries
+from support.plans import make_plan
+from support.redis_server import RedisServer, binaries
 
 BINARIES = binaries()
 

@@ -24,11 +24,11 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import RedisExchange, result_name
 
-from coordination.certificates import built_with_tls, make_certificates, server_options
 from coordination.conftest import BINARIES
-from coordination.plans import make_plan, one_server_and
 from coordination.ports import reserved_port
-from coordination.redis_server import RedisServer
+from support.certificates import built_with_tls, make_certificates, server_options
+from support.plans import make_plan, one_server_and
+from support.redis_server import RedisServer
 
 PASSWORD = "b0sch-ähm:@/"
 

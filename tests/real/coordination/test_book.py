@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer
+from support.plans import make_plan
+from support.redis_server import RedisServer
 
 MACHINES = ["a", "b", "c", "d"]
 LONG = 600.0

@@ -27,8 +27,8 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     tree_name,
 )
 
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer
+from support.plans import make_plan
+from support.redis_server import RedisServer
 
 NAME = result_name("20260131T120000-k3f9.1.2")
 

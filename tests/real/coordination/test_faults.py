@@ -25,8 +25,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Coo
 from coordination.background import Background
 from coordination.conftest import Run
 from coordination.moments import wait_until, wait_until_blocked
-from coordination.plans import make_plan, one_server_and
-from coordination.redis_server import RedisServer
+from support.plans import make_plan, one_server_and
+from support.redis_server import RedisServer
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 WAIT_IN_A_PROCESS = """

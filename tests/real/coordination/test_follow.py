@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _follow
 
 from coordination.conftest import Run
-from coordination.plans import one_server_and
+from support.plans import one_server_and
 
 TURNS = 20
 

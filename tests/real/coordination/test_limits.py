@@ -17,8 +17,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 from coordination.background import Background
 from coordination.conftest import Run
 from coordination.moments import pass_time, wait_until, wait_until_blocked
-from coordination.plans import one_server_and
-from coordination.redis_server import RedisServer
+from support.plans import one_server_and
+from support.redis_server import RedisServer
 
 Register = t.Callable[..., Run]
 # Seconds that a test may take between two of its steps on a loaded machine.

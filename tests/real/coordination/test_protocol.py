@@ -26,8 +26,8 @@ from coordination.background import Background
 from coordination.conftest import Run
 from coordination.losing_client import LosingClient
 from coordination.moments import pass_time, wait_until, wait_until_blocked
-from coordination.plans import make_plan, one_server_and
-from coordination.redis_server import RedisServer
+from support.plans import make_plan, one_server_and
+from support.redis_server import RedisServer
 
 Register = t.Callable[..., Run]
 

@@ -15,8 +15,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 from coordination.conftest import Run
-from coordination.plans import make_plan, one_server_and
-from coordination.redis_server import RedisServer
+from support.plans import make_plan, one_server_and
+from support.redis_server import RedisServer
 
 Register = t.Callable[..., Run]
 SHARED = ("cluster_state", "id2cluster", "runs")

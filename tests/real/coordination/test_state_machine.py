@@ -32,8 +32,8 @@ from hypothesis.stateful import (
 )
 
 from coordination.losing_client import LosingClient
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer
+from support.plans import make_plan
+from support.redis_server import RedisServer
 
 STEPS = int(os.environ.get("MULTIDEVICE_STATE_MACHINE_STEPS", "2000"))
 STEPS_OF_AN_EXAMPLE = 40

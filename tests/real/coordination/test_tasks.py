@@ -19,8 +19,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
-from coordination.plans import make_plan, one_server_and
-from coordination.redis_server import RedisServer
+from support.plans import make_plan, one_server_and
+from support.redis_server import RedisServer
 
 BIN = pathlib.Path(sys.executable).parent
 PASSWORD = "gehe1m"

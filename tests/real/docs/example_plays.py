@@ -22,10 +22,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
-from coordination.plans import make_plan, one_server_and
 from docs.module_examples import MODULES, PLUGINS, Task, example_documents, example_tasks, replaced
-from end_to_end.sites import write_job
-from lab_fixture import Lab
+from support.lab_fixture import Lab
+from support.plans import make_plan, one_server_and
+from support.sites import write_job
 
 TODAY, YESTERDAY = "20260131T120000-k3f9", "20260130T120000-9a2b"
 # Not the one that is aborted from outside.

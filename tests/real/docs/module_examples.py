@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from docs.pages import REPOSITORY
-from end_to_end.plays import Play
+from support.plays import Play
 
 CALLBACKS = Path(__file__).parent / "callbacks"
 PLUGINS = REPOSITORY / "plugins"

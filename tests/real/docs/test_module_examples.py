@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from coordination.newest_server import newest_server
-from coordination.redis_server import RedisServer
 from docs.example_plays import ADDRESSES, GROUPS, MACHINES, OWN, TAKE_DOWN_PAIR, TODAY, YESTERDAY, Ground, unique_names
 from docs.module_examples import MODULES, RecordedPlay, example_tasks
-from end_to_end.plays import wait_until
-from lab_fixture import gone_afterwards, virtual_lab
+from support.lab_fixture import gone_afterwards, virtual_lab
+from support.newest_server import newest_server
+from support.plays import wait_until
+from support.redis_server import RedisServer
 
 RUN = f"{TODAY}.1"
 WAIT = "Wait until all are ready"

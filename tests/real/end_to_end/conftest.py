@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from coordination.newest_server import newest_server
-from coordination.redis_server import RedisServer
-from end_to_end.sites import Site, new_site
+from support.newest_server import newest_server
+from support.redis_server import RedisServer
+from support.sites import Site, new_site
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from ansible_collections.lab.multidevice.tests.unit.plugins.plugin_utils.bad_inp
     bad_input_lab,
 )
 
-from coordination.redis_server import RedisServer
-from end_to_end.plays import REPOSITORY, Play
-from end_to_end.sites import Site
+from support.plays import REPOSITORY, Play
+from support.redis_server import RedisServer
+from support.sites import Site
 
 # Of each kind of mistake one goes through the whole playbook.
 JOBS_OF_EACH_KIND = [

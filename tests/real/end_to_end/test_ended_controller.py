@@ -12,8 +12,8 @@ import typing as t
 import pytest
 
 from end_to_end.contract import check_shape
-from end_to_end.plays import Play
-from end_to_end.sites import Site, new_site
+from support.plays import Play
+from support.sites import Site, new_site
 
 JOB = """\
 cluster: some-machines

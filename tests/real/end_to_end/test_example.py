@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from end_to_end.contract import check_shape, check_times, events, files, overlap, scripts_of
-from end_to_end.plays import REPOSITORY, Play
-from end_to_end.sites import Site
+from support.plays import REPOSITORY, Play
+from support.sites import Site
 
 EXAMPLE = "../examples/transfer.yaml"
 ADDRESSES = {"server-1": "192.168.222.1", "client-1": "192.168.222.2", "client-2": "192.168.222.3"}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.sites import Site
+from support.sites import Site
 
 JOB = """
 suite: iperf

@@ -13,10 +13,10 @@ import typing as t
 
 import redis
 
-from coordination.redis_server import RedisServer, binaries
 from end_to_end.contract import check_shape
-from end_to_end.plays import Play, marked_processes, wait_until
-from end_to_end.sites import Site
+from support.plays import Play, marked_processes, wait_until
+from support.redis_server import RedisServer, binaries
+from support.sites import Site
 
 JOB = """\
 cluster: some-machines

@@ -10,10 +10,10 @@ import re
 import time
 import typing as t
 
-from coordination.redis_server import RedisServer
 from end_to_end.contract import check_shape, check_times, scripts_of
-from end_to_end.plays import Play
-from end_to_end.sites import Site
+from support.plays import Play
+from support.redis_server import RedisServer
+from support.sites import Site
 
 NODES = {"server-1": ["server"], "client-1": ["client"], "client-2": ["other"]}
 # The last machine's test ends only when it is ended, and so does what it has sent into the background.

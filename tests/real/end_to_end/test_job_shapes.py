@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from end_to_end.contract import check_shape, overlap, scripts_of
-from end_to_end.plays import REPOSITORY, Play, wait_until
-from end_to_end.sites import Site, new_site, write_job
+from support.plays import REPOSITORY, Play, wait_until
+from support.sites import Site, new_site, write_job
 
 NODES = {
     "server-1": ["server"],

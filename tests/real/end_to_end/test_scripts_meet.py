@@ -10,7 +10,7 @@ import json
 import time
 import typing as t
 
-from end_to_end.sites import Site
+from support.sites import Site
 
 JOB = """
 cluster: some-machines

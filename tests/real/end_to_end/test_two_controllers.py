@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import typing as t
 
-from coordination.redis_server import RedisServer, binaries
-from end_to_end.sites import Site
+from support.redis_server import RedisServer, binaries
+from support.sites import Site
 
 JOB = """
 cluster: some-machines

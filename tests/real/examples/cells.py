@@ -17,11 +17,11 @@ from pathlib import Path
 
 import yaml
 
-from end_to_end.plays import REPOSITORY, Play
-from end_to_end.sites import Site, write_job
+from support.plays import REPOSITORY, Play
+from support.sites import Site, write_job
 
 if t.TYPE_CHECKING:
-    from coordination.redis_server import RedisServer
+    from support.redis_server import RedisServer
 
 PAGE = REPOSITORY / "docs" / "strategies.md"
 STRATEGIES = ("linear", "free", "host_pinned")

@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 
-from coordination.redis_server import RedisServer, binaries
-from end_to_end.sites import new_site
 from examples.cells import Outcomes
+from support.redis_server import RedisServer, binaries
+from support.sites import new_site
 
 SITES = 3
 

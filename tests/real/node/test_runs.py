@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.plays import Play, marked_processes, wait_until
-from end_to_end.sites import Site, new_site
+from support.plays import Play, marked_processes, wait_until
+from support.sites import Site, new_site
 
 NODES = {"server-1": ["server"], "client-1": ["client"]}
 JOB = """\

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 
-from end_to_end.plays import REPOSITORY
+from support.plays import REPOSITORY
 
 BENCHMARKS = sorted(path.stem for path in (REPOSITORY / "benchmarks").glob("*.py"))
 OF_TESTS_ONLY = ("pytest", "hypothesis", "jsonschema", "junitparser", "xmlschema")

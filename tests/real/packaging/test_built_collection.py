@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from lab_fixture import virtual_lab
+from support.lab_fixture import virtual_lab
 
 BIN = pathlib.Path(sys.executable).parent
 

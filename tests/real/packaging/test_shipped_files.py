@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from end_to_end.plays import REPOSITORY
+from support.plays import REPOSITORY
 
 HERE = pathlib.Path(__file__).resolve().parent
 PLUGINS = REPOSITORY / "plugins"

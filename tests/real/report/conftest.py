@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.sites import Site, new_site
 from report.browser import Browser, executable
+from support.sites import Site, new_site
 
 SAMPLES = Path(__file__).parent / "samples"
 

@@ -31,10 +31,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
-from coordination.redis_server import RedisServer, binaries
-from end_to_end.plays import REPOSITORY, Play
-from end_to_end.sites import Site, new_site
-from workers.lab_workers import lab_with_workers
+from support.lab_workers import lab_with_workers
+from support.plays import REPOSITORY, Play
+from support.redis_server import RedisServer, binaries
+from support.sites import Site, new_site
 
 HERE = Path(__file__).parent
 SAMPLES = HERE / "samples" / "recorded"

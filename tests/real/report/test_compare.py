@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.plays import REPOSITORY, Play
 from report.browser import Browser
 from report.checks import FAULTS, check_page, read_summary
+from support.plays import REPOSITORY, Play
 
 Sample = t.Callable[[str], Path]
 CELLS = """[...document.querySelectorAll('h2')].map(head => [head.textContent,

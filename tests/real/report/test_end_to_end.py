@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from end_to_end.plays import Play
-from end_to_end.sites import Site, new_site
 from report.browser import Browser
 from report.checks import check_files, check_page
+from support.plays import Play
+from support.sites import Site, new_site
 
 JOBS = Path(__file__).parent / "site"
 PROGRESS = "lab.multidevice.progress"

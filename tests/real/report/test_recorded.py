@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import RESULTS
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import read_runs
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _notebook
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._follow import follow
@@ -25,10 +25,11 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._noteboo
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._screen import picture
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_comparison, write_reports
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.write import write_results
 
-from coordination.newest_server import newest_server
-from coordination.redis_server import RedisServer
 from report.recorded import play_back
+from support.newest_server import newest_server
+from support.redis_server import RedisServer
 
 EXPECTED = Path(__file__).parent / "samples" / "expected"
 NAMES = ("good", "fails", "lost", "aborted", "matrix", "queue")
@@ -89,7 +90,7 @@ def _results(coordinator: Coordinator, plan: Plan, folder: Path) -> dict[str, st
     """What is written and shown when a submission is over."""
     for stale in ("summary.json", *(f"runs/{run['number']}/events.jsonl" for run in plan["runs"])):
         (folder / stale).unlink()
-    told = RESULTS.work(lambda: coordinator, {"plan": plan, "dest": str(folder.parent), "state": "written"}, False)
+    told = write_results(plan, str(folder.parent), read_runs(coordinator, plan))
     write_reports(folder)
     files = {name: (folder / name).read_bytes().decode() for name in ("summary.json", "report.html", "junit.xml")}
     states = sorted(folder.glob("runs/*/nodes/*/last_state"))
@@ -103,8 +104,8 @@ def _results(coordinator: Coordinator, plan: Plan, folder: Path) -> dict[str, st
 def _followed(coordinator: Coordinator, plan: Plan) -> t.Iterator[str]:
     """What somebody reads who follows the runs when all is over."""
     for run in plan["runs"]:
-        for text, mood in follow(coordinator, run["cluster_id"], timeout=60):
-            yield f"{text}{f'  [{mood}]' if mood else ''}\n"
+        for text, outcome in follow(coordinator, run["cluster_id"], timeout=60):
+            yield f"{text}{f'  [{outcome}]' if outcome else ''}\n"
 
 
 def _progress(
@@ -137,5 +138,5 @@ def _progress(
 
 
 def _lines(book: Notebook, *, everything: bool = False) -> t.Iterator[str]:
-    for text, mood in book.lines(everything=everything):
-        yield f"{text}{f'  [{mood}]' if mood else ''}\n"
+    for text, outcome in book.lines(everything=everything):
+        yield f"{text}{f'  [{outcome}]' if outcome else ''}\n"

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from coordination.redis_server import RedisServer, binaries
-from end_to_end.plays import PROGRAM, REPOSITORY, Play, wait_until
-from end_to_end.sites import Site
+from support.plays import PROGRAM, REPOSITORY, Play, wait_until
+from support.redis_server import RedisServer, binaries
+from support.sites import Site
 
 JOBS = Path(__file__).parent / "site"
 MINUTE = "60"

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
-from lab_fixture import COLLECTIONS, gone_afterwards
+from support.lab_fixture import COLLECTIONS, gone_afterwards
 
 NOBODY = 65534
 

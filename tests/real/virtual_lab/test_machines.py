@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from lab_fixture import Lab, virtual_lab
+from support.lab_fixture import Lab, virtual_lab
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     find_lab,
 )
 
-from end_to_end.plays import wait_until
-from lab_fixture import COLLECTIONS, virtual_lab
+from support.lab_fixture import COLLECTIONS, virtual_lab
+from support.plays import wait_until
 
 if t.TYPE_CHECKING:
     from .conftest import Controller

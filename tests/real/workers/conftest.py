@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from coordination.redis_server import binaries
-from workers.lab_workers import LabWorkers, lab_with_workers
+from support.lab_workers import LabWorkers, lab_with_workers
+from support.redis_server import binaries
 
 Started = t.Callable[..., t.ContextManager[LabWorkers]]
 

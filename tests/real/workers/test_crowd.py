@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.plays import REPOSITORY, Play
-from end_to_end.sites import write_job
+from support.lab_workers import LabWorkers
+from support.plays import REPOSITORY, Play
+from support.sites import write_job
 from workers.conftest import Started
-from workers.lab_workers import LabWorkers
 
 MACHINES = [f"m-{number}" for number in range(1, 7)]
 SUBMISSIONS = 20

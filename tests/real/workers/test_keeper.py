@@ -28,9 +28,9 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_kee
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
 
-from coordination.newest_server import newest_server
-from coordination.plans import make_plan
-from coordination.redis_server import RedisServer
+from support.newest_server import newest_server
+from support.plans import make_plan
+from support.redis_server import RedisServer
 
 SMALL = "64k"
 

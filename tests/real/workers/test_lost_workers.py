@@ -13,10 +13,10 @@ import typing as t
 
 import pytest
 
-from end_to_end.plays import wait_until
-from end_to_end.sites import write_job
+from support.lab_workers import LabWorkers
+from support.plays import wait_until
+from support.sites import write_job
 from workers.conftest import Started
-from workers.lab_workers import LabWorkers
 
 # Each pair of machines has a run of its own, so that all phases are tried at the same time.
 SERVE = "echo serving\nexec sleep 600\n"

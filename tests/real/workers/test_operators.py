@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.plays import wait_until
-from end_to_end.sites import write_job
+from support.lab_workers import LabWorkers
+from support.plays import wait_until
+from support.sites import write_job
 from workers.conftest import Started
-from workers.lab_workers import LabWorkers
 
 SLEEP = "echo begun\nexec sleep 600\n"
 # As the user that scripts are given, on a machine whose worker has the login for Redis in its environment.

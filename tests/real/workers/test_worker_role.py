@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.plays import PROGRAM, REPOSITORY, Play
+from support.plays import PROGRAM, REPOSITORY, Play
 
 PLAYBOOK = """
 - hosts: localhost

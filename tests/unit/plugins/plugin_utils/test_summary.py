@@ -235,7 +235,7 @@ WORK_FAILED = {"node": "client-1", "script": "test-work", "exit_code": 3, "text"
 
 
 def event(what: str, node: str | None = None, **data: t.Any) -> Record:
-    return {"node": node, "what": what, "data": data}
+    return {"time": 0.0, "node": node, "what": what, "data": data}
 
 
 def test_all_that_a_summary_holds() -> None:

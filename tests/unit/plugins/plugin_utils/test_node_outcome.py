@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import RunHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import node_outcome
 
 Record = dict[str, t.Any]
@@ -28,7 +29,9 @@ LOST = {"node": "other", "text": "the results of other could not be fetched: no 
 
 
 def told(scripts: t.Sequence[Record], reason: Record | None, *events: Record, finished: float | None = 10.0) -> str:
-    return node_outcome.tell("me", {"scripts": scripts}, {"reason": reason, "finished": finished}, events)
+    history = RunHistory.of([{"time": 0.0, "node": "me", **event} for event in events], ["me"])
+    run = {"reason": reason, "finished": finished}
+    return node_outcome.describe("me", {"scripts": scripts}, run, history.nodes["me"])
 
 
 @pytest.mark.parametrize("reason", [None, LOST])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from coordination.redis_server import RedisServer, binaries
+from support.redis_server import RedisServer, binaries
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 
 """A virtual lab for a test, gone at its end whatever happens.
 
-from lab_fixture import virtual_lab
+from support.lab_fixture import virtual_lab
 
 def test_something(tmp_path):
     with virtual_lab(tmp_path) as lab:
@@ -25,7 +25,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
-COLLECTIONS = Path(__file__).resolve().parents[2] / "playbooks" / "collections"
+COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks" / "collections"
 
 # The end of its input is the end of the test, or of whoever ran it.
 TAKE_DOWN = """

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from end_to_end.plays import REPOSITORY, Play, wait_until
-from lab_fixture import Lab, virtual_lab
+from support.lab_fixture import Lab, virtual_lab
+from support.plays import REPOSITORY, Play, wait_until
 
 # Runs on the machines. sshd's own processes come and go with Ansible's connections.
 LOOK = r"""
