@@ -205,3 +205,20 @@ def test_check_mode_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LOCK_SECONDS", 0.0)
     with somebody_elses_lock(), records.locked(True):
         pass
+
+
+def test_a_record_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = records.record_path(tmp_path, "a")
+    synced: list[tuple[bool, int, bool]] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        is_folder = os.readlink(f"/proc/self/fd/{descriptor}") == str(tmp_path)
+        synced.append((is_folder, 0 if is_folder else os.fstat(descriptor).st_size, path.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    records.save(path, records.new_record(path, [LINK]))
+    assert synced == [(False, path.stat().st_size, False), (True, 0, True)]
+    records.drop(path)
+    assert synced[2:] == [(True, 0, False)]
