@@ -75,6 +75,11 @@ def test_a_node_of_a_run_that_came_to_its_end(scripts: list[Record], reason: Rec
             ELSEWHERE,
             "daemon d and test x were stopped 2.0 s after the run was aborted",
         ),
+        (
+            [stopped(finished=9.0), stopped("y", finished=11.0)],
+            ELSEWHERE,
+            "tests x, y were stopped 1.0 s after the run was aborted",
+        ),
         ([stopped(finished=10.0)], ELSEWHERE, "test x was stopped 0.00 s after the run was aborted"),
         ([stopped(finished=9.9)], ELSEWHERE, "test x was stopped when the run was aborted"),
         ([stopped(finished=None)], ELSEWHERE, "test x was stopped when the run was aborted"),
