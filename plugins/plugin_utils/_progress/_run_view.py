@@ -97,7 +97,7 @@ class RunView:
         return [
             (name, [node for node in self.nodes if node not in barrier.arrived], min(barrier.arrived.values()))
             for name, barrier in self.history.barriers.items()
-            if barrier.released is None and barrier.arrived and name in list(Barrier)
+            if barrier.released is None and 0 < len(barrier.arrived) < len(self.nodes) and name in list(Barrier)
         ]
 
     def _goes_on(self, event: Event, doing: str = "", name: str | None = None) -> None:
