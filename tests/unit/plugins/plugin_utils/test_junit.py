@@ -30,6 +30,7 @@ def suites(folder: Path, *runs: Record) -> list[ElementTree.Element]:
     stored = [StoredRun(folder / str(number), one, []) for number, one in enumerate(runs, 1)]
     text = _junit.junit(Submission(folder, {"job": "a/job.yaml"}, stored))
     assert text.startswith("<?xml version='1.0' encoding=") and text.endswith("</testsuites>\n")
+    assert text.count("\n  <testsuite ") == len(runs), "it can be read by people too"
     root = ElementTree.fromstring(text)
     assert root.tag == "testsuites"
     return list(root)

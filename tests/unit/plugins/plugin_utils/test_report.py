@@ -181,8 +181,9 @@ def test_what_is_drawn_of_a_good_run() -> None:
         event(10, None, "registered"),
         event(11, "a", "prepared"),
         event(13, "a", "write_state"),
+        event(13.5, "a", "write_state"),
         event(14, "a", "arrive", "start"),
-        event(14, "a", "arrive", "start"),
+        event(15, "a", "arrive", "start"),
         event(16, None, "release", "start"),
         event(17, "a", "arrive", "own"),
         event(18, None, "release", "own"),
@@ -306,16 +307,25 @@ def test_what_is_drawn_of_a_script(values: Record, ready: float | None, expected
     assert [part[:6] for part in drawn if part[0] != "prepare"] == expected
 
 
-def test_what_runs_beside_takes_as_few_rows_as_it_can() -> None:
-    times = [(1, 9), (2, 4), (3, 8), (4, 6), (5, 7), (9, 10)]
+@pytest.mark.parametrize(
+    ("times", "rows"),
+    [
+        ([(1, 9), (2, 4), (3, 8), (4, 6), (5, 7), (9, 10)], [1, 2, 3, 2, 3, 1]),
+        ([(1, 2), (1, 9), (2, 9), (3, 4)], [1, 2, 1, 3]),
+        ([(1, 9), (1, 9), (1, 9), (1, 9), (1, 9)], [1, 2, 3, 3, 3]),
+    ],
+)
+def test_what_runs_beside_takes_as_few_rows_as_it_can(times: list[tuple[float, float]], rows: list[int]) -> None:
+    """There are three: a fourth would lie on the third."""
     monitors = [
-        script("monitor", id=f"monitor-{n}", started=float(a), finished=float(b)) for n, (a, b) in enumerate(times)
+        script("monitor", id=f"monitor-{number}", started=start, finished=end)
+        for number, (start, end) in enumerate(times)
     ]
-    drawn = lane(*monitors, events=[event(0, "a", "prepared"), event(12, "a", "left")])
-    assert [part[4] for part in drawn if part[0] == "monitor"] == [1, 2, 3, 2, 3, 1], "a fourth row lies on the third"
-    found = _timeline.build(run(a=monitors), [event(0, "a", "prepared"), event(12, "a", "left")]).lanes[0]
+    (found,) = _timeline.build(run(a=monitors), [event(0, "a", "prepared"), event(12, "a", "left")]).lanes
+    assert [segment.row for segment in found.segments if segment.kind == "monitor"] == rows
     assert found.rows == 3
-    assert found.text.startswith("prepared the machine, 0.00 s. Beside: monitor x, 8.0 s; monitor x, 2.0 s; ")
+    told_beside = "; ".join(f"monitor x, {end - start}.0 s" for start, end in times)
+    assert found.text == f"prepared the machine, 0.00 s. Beside: {told_beside}"
 
 
 def test_the_clock_of_a_machine_is_told_by_its_fastest_report() -> None:
@@ -349,6 +359,7 @@ def test_meetings() -> None:
     nobody = _timeline.Meeting("x", {}, None, [], 5)
     assert (nobody.first, nobody.last, nobody.ahead, nobody.total) == (None, [], 0, 0)
     assert _timeline.Meeting("x", {"a": 7}, None, [], 5).waited("a") == 0
+    assert _timeline.Meeting("x", {"a": 7, "b": 4}, 7, [], 7).ahead == 3
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,12 @@ def test_the_runs_of_a_matrix() -> None:
     ]
 
 
+def test_two_runs_are_told_apart() -> None:
+    head, _line, *rows = table(run({"n1": node(script())}, 1), run({"n1": node(script())}, 2))
+    assert head.startswith("run  node  roles ")
+    assert [row.split()[:2] for row in rows[:2]] == [["1", "n1"], ["2", "n1"]]
+
+
 def test_nodes_without_scripts_and_with_addresses() -> None:
     nodes = {
         "n1": node(roles=("server", "client"), ips=("10.0.0.1", "10.0.0.2")),
