@@ -21,6 +21,12 @@ for folder in (str(COLLECTIONS), str(HERE)):
         sys.path.insert(0, folder)
 
 
+def pytest_configure() -> None:
+    from ansible_collections.lab.multidevice.tests.unit import hypothesis_profile
+
+    hypothesis_profile.load()
+
+
 @pytest.fixture(scope="session")
 def repository() -> pathlib.Path:
     return REPOSITORY

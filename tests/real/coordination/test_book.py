@@ -399,9 +399,6 @@ def test_random_interleavings(start_server: t.Callable[..., RedisServer]) -> Non
         settings=settings(
             max_examples=30,
             stateful_step_count=30,
-            deadline=None,
-            database=None,
-            print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )

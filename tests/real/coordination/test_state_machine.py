@@ -469,9 +469,6 @@ def test_random_interleavings(start_server: t.Callable[..., RedisServer]) -> Non
         settings=settings(
             max_examples=-(-STEPS // STEPS_OF_AN_EXAMPLE) * 3 // 2,
             stateful_step_count=STEPS_OF_AN_EXAMPLE,
-            deadline=None,
-            database=None,
-            print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -28,7 +28,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.direct_networ
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import Limits
 from ansible_collections.lab.multidevice.tests.unit.plugins.plugin_utils.bad_input import CLUSTERS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 
@@ -413,7 +413,6 @@ NETWORKS = {
 }
 
 
-@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(0, 4), min_size=1, max_size=40),
     ip0=st.integers(1, 300),
