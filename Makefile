@@ -10,13 +10,16 @@ STAGES ?=
 FILES ?=
 MUTANTS ?=
 SINCE ?=
+RUNS ?=
+TESTS ?=
 
-.PHONY: help demo test mutants lint format reference bench clean
+.PHONY: help demo test mutants loaded lint format reference bench clean
 
 help:
 	@echo "make demo    run the example job in a virtual lab (JOB=path: another job)"
 	@echo "make test    all checks and tests (STAGES=\"units real\": only these)"
 	@echo "make mutants  plant faults, and tell which of them no test notices (FILES=_links.py SINCE=main MUTANTS=40)"
+	@echo "make loaded  the tests that depend on time, over and over on a machine under load (RUNS=20 TESTS=tests/real/node)"
 	@echo "make lint    only the checks of formatting, types, documentation and licences"
 	@echo "make format  put the code into the form that the checks want"
 	@echo "make reference  write docs/reference/ from the documentation in the code"
@@ -32,6 +35,9 @@ test: .python
 mutants: .python
 	@bin=$$($(PYTHON) tools/environments.py mutants) && \
 	FILES="$(FILES)" MUTANTS="$(MUTANTS)" SINCE="$(SINCE)" PYTHONPATH=tools "$$bin/python" -u -m mutants
+
+loaded: .python
+	@RUNS="$(RUNS)" TESTS="$(TESTS)" $(PYTHON) -u tools/loaded.py
 
 lint: .python
 	@STAGES=lint $(PYTHON) -u tests/run_all.py

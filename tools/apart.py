@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import os
+import signal
+import subprocess
 
 NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
 # Its own /run, which holds network namespaces, records and sockets, and its own /etc, which holds hosts and users. Its
@@ -32,3 +35,10 @@ def command(words: c.Sequence[str]) -> list[str]:
     if os.geteuid() != 0:
         return list(words)
     return ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "bash", "-c", SET_UP, "apart", *words]
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End what was started with such a command, in a session of its own, whether or not it has ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -195,8 +195,9 @@ class Run:
             elif "::" in noticed:
                 result.noticing = [noticed, *(test for test in result.noticing if test != noticed)]
             seconds = time.monotonic() - started
-            by = f"noticed by {noticed.rpartition('/')[2][:100]!r}" if noticed else "SURVIVED"
-            print(f"  {result.name}:{mutant}: {by} ({seconds:.0f} s)", flush=True)
+            file, _, test = (noticed or "SURVIVED").partition("::")
+            short = pathlib.Path(file).name + (f"::{test.partition('[')[0]}" if test else "")
+            print(f"  {result.name}:{mutant}   ({short}, {seconds:.0f} s)", flush=True)
 
 
 def main() -> int:

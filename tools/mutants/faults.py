@@ -80,11 +80,12 @@ def lua_in(name: str, source: str) -> list[tuple[int, int]]:
     pieces = []
     before = tokenize.NEWLINE
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.STRING and token.string.startswith('"""') and "redis.call(" in token.string:
-            if before not in (tokenize.NEWLINE, tokenize.INDENT, tokenize.NL):
-                ends = [starts[line - 1] + column for line, column in (token.start, token.end)]
-                pieces.append((ends[0] + 3, ends[1] - 3))
-        before = token.type
+        is_documentation = before in (tokenize.NEWLINE, tokenize.INDENT)
+        if token.string.startswith('"""') and "redis.call(" in token.string and not is_documentation:
+            start, end = (starts[line - 1] + column for line, column in (token.start, token.end))
+            pieces.append((start + 3, end - 3))
+        if token.type not in (tokenize.NL, tokenize.COMMENT):
+            before = token.type
     return pieces
 
 

@@ -11,6 +11,7 @@ import os
 import pathlib
 
 import pytest
+from hypothesis.internal.conjecture import engine
 
 # {"first": [test, ...], "seconds": {test: ...}}; written at the end with what failed and how long each test took.
 NOTES = pathlib.Path(os.environ["MUTANTS_NOTES"])
@@ -22,6 +23,8 @@ seconds: dict[str, float] = {}
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Whether an example fails is all that counts here, not how small it can be.
+    engine.MAX_SHRINKING_SECONDS = 0
     notes = json.loads(NOTES.read_text()) if NOTES.exists() else {}
     first = {name: place for place, name in enumerate(notes.get("first", []))}
     took: dict[str, float] = notes.get("seconds", {})

@@ -10,18 +10,14 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
-import shutil
-import signal
 import subprocess
-import tempfile
 import time
 import typing as t
 
 import apart
-from environments import REPOSITORY, Environment
+from copies import Copy
+from environments import Environment
 from mutants.faults import Mutant
-from stage import tracked_files
 
 BASELINE_SECONDS = 1200
 # pytest's exit codes: a test failed; or what the tests import could not be imported.
@@ -50,29 +46,13 @@ class Baseline:
         return 20 + 4 * max(self.of_tests.values(), default=0)
 
 
-class Tree:
-    """A copy of the files that are committed or would be."""
+class Tree(Copy):
+    """A copy in which one fault at a time is planted."""
 
     def __init__(self, environment: Environment) -> None:
+        super().__init__()
         self.environment = environment
         self._planted = 0
-        self.base = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
-        self.root = self.base / "ansible_collections" / "lab" / "multidevice"
-        for name in tracked_files():
-            target = self.root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, target, follow_symlinks=False)
-        # Through it the collection's own playbooks find the collection.
-        link = pathlib.Path("playbooks/collections/ansible_collections/lab/multidevice")
-        (self.root / link).parent.mkdir(parents=True)
-        (self.root / link).symlink_to(os.readlink(REPOSITORY / link))
-
-    def remove(self) -> None:
-        shutil.rmtree(self.base, ignore_errors=True)
-
-    def tests(self, patterns: t.Iterable[str]) -> list[str]:
-        found = [sorted(self.root.glob(pattern)) for pattern in patterns]
-        return list(dict.fromkeys(str(path.relative_to(self.root)) for paths in found for path in paths))
 
     @contextlib.contextmanager
     def planted(self, name: str, mutant: Mutant) -> t.Iterator[None]:
@@ -114,13 +94,10 @@ class Tree:
         log = self.base / "log"
         python = str(self.environment.bin / "python")
         options = ["--color=no", "-q", "--tb=short", "-p", "mutants.pytest_order", f"--basetemp={self.base / 't'}"]
-        variables = {
-            **self.environment.variables(),
-            "PYTHONPATH": f"{self.base}{os.pathsep}{self.root / 'tools'}",
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(self.base / "bytecode"),
-            "MUTANTS_NOTES": str(path),
-        }
+        # The same examples each time: whether a fault is noticed is no matter of luck.
+        options += ["--hypothesis-seed=0"]
+        variables = {**self.environment.variables(), **self.variables(), "MUTANTS_NOTES": str(path)}
+        variables["PYTHONPATH"] += f"{os.pathsep}{self.root / 'tools'}"
         with open(log, "wb") as file:
             process = subprocess.Popen(
                 apart.command([python, "-m", "pytest", *options, *words]),
@@ -136,8 +113,6 @@ class Tree:
             except subprocess.TimeoutExpired:
                 code = None
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                apart.kill(process)
         notes = json.loads(path.read_text(encoding="utf-8")) if code is not None else {}
         return code, log.read_text(encoding="utf-8", errors="replace"), notes
