@@ -96,11 +96,16 @@ def file_name(kind: str, name: str) -> str:
     return f"{name}_{kind}.md"
 
 
-def markdown(text: str | t.Sequence[str] | None, kind: str, fqcn: str) -> str:
-    """Paragraphs of Ansible's markup, with empty lines between them."""
+def markdown(text: str | t.Sequence[str] | None, kind: str, fqcn: str, entry_point: str = "") -> str:
+    """Paragraphs of Ansible's markup, with empty lines between them.
+
+    :param entry_point: of a role, the part whose options the text names.
+    :raises ValueError: the markup cannot be read.
+    """
     plugin = dom.PluginIdentifier(fqcn=fqcn, type=kind)
+    context = Context(current_plugin=plugin, role_entrypoint=entry_point or None)
     paragraphs = [text] if isinstance(text, str) else list(text or ())
-    parsed = [part for one in paragraphs for part in parse(one, Context(current_plugin=plugin))]
+    parsed = [part for one in paragraphs for part in parse(one, context, errors="exception")]
     return to_md(parsed, formatter=Markdown(), link_provider=Links(), current_plugin=plugin)
 
 
@@ -137,7 +142,8 @@ def documentation() -> dict[str, dict[str, t.Any]]:
     return found
 
 
-def pages() -> t.Iterator[Page]:
+def pages(faults: list[str]) -> t.Iterator[Page]:
+    """All pages. What cannot be read in the documentation is left out, and goes to ``faults`` as a sentence."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(REPOSITORY / "tools"),
         autoescape=False,  # what it writes is Markdown
@@ -155,16 +161,18 @@ def pages() -> t.Iterator[Page]:
             if collection != COLLECTION:
                 continue
             parts = about["entry_points"] if kind == "role" else {"": about["doc"]}
+
+            def write(text: str | t.Sequence[str] | None, part: str = "", kind: str = kind, fqcn: str = fqcn) -> str:
+                try:
+                    return markdown(text, kind, fqcn, part)
+                except ValueError as error:
+                    faults.append(f"{fqcn}: {error}")
+                    return ""
+
             text = template.render(
-                kind=kind,
-                fqcn=fqcn,
-                parts=parts,
-                about=about,
-                rows=rows,
-                markdown=lambda text, kind=kind, fqcn=fqcn: markdown(text, kind, fqcn),
-                code=_code,
+                kind=kind, fqcn=fqcn, parts=parts, about=about, rows=rows, markdown=write, code=_code
             )
-            short = role_summary(name) if kind == "role" else markdown(about["doc"]["short_description"], kind, fqcn)
+            short = role_summary(name) if kind == "role" else write(about["doc"]["short_description"])
             page = Page(kind, name, short, file_name(kind, name), text)
             written.append(page)
             yield page
@@ -178,7 +186,13 @@ def main() -> int:
         print(f"usage: {sys.argv[0]} [--check]", file=sys.stderr)
         return 2
     folder = REPOSITORY / "docs" / "reference"
-    wanted = {folder / page.file: page.text for page in pages()}
+    faults: list[str] = []
+    wanted = {folder / page.file: page.text for page in pages(faults)}
+    # A short description is on its page and in the index.
+    for fault in dict.fromkeys(faults):
+        print(fault)
+    if faults:
+        return 1
     # What was written by hand lies beside it.
     there = {path for path in folder.glob("*.md") if path.read_text(encoding="utf-8").startswith("<!-- generated")}
     stale = sorted(there - set(wanted))
