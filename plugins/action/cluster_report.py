@@ -8,6 +8,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_DIR
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _store, _write
 
@@ -26,7 +27,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "submission": {"type": "str"},
                 "submissions": {"type": "list", "elements": "str"},
-                "results": {"type": "path", "default": "results"},
+                "results": {"type": "path", "default": DEFAULT_RESULTS_DIR},
                 "dest": {"type": "path"},
             },
             mutually_exclusive=[("submission", "submissions")],

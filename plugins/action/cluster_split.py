@@ -14,6 +14,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     split_result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_LIMIT
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import new_submission_id
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
@@ -24,7 +25,6 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import p
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 Result = dict[str, t.Any]
-RESULTS_LIMIT = 104857600
 
 
 class ActionModule(DelegatedAction):
@@ -47,7 +47,7 @@ class ActionModule(DelegatedAction):
         plan = options["plan"]
         trees = options["trees"] if self._task.check_mode else self._offer_trees(options)
         settings = {
-            "results_limit": RESULTS_LIMIT,
+            "results_limit": DEFAULT_RESULTS_LIMIT,
             **options["settings"],
             "lease": options["lease"],
             "retention": options["retention"],

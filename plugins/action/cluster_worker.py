@@ -10,8 +10,8 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import DEFAULT_LEASE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_LEASE
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     CoordinationError,
     InputError,

@@ -77,6 +77,7 @@ class ActionModule(NodeAction):
             token=token,
             lease=options["lease"],
             grace=options["grace"],
+            limit=options["limit"],
             redis=complete_redis_settings(options).as_options() if options["cluster_id"] else None,
         )
 

@@ -151,6 +151,8 @@ options:
   limit:
     description:
       - Bytes that V(collected) fetches at most. What does not fit is cut, and RV(notes) say so.
+      - With V(present), as many of the results that M(lab.multidevice.cluster_results) has promised are fetched when
+        C(ansible-playbook) ends early.
     type: int
     default: 104857600
   keep_trees:

@@ -25,16 +25,18 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.reco
     compact,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import (
+    DEFAULT_LEASE,
+    DEFAULT_QUEUE_TIMEOUT,
+    DEFAULT_RETENTION,
+    DEFAULT_RETRIES,
+    DEFAULT_SLICE,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 if t.TYPE_CHECKING:
     import redis
 
-DEFAULT_LEASE = 30.0
-DEFAULT_RETENTION = 7 * 24 * 3600.0
-DEFAULT_QUEUE_TIMEOUT = 3600.0
-DEFAULT_SLICE = 10.0
-DEFAULT_RETRIES = 100
 MESSAGES_KEPT = 10000
 
 

@@ -9,6 +9,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import (
+    DEFAULT_GRACE,
+    DEFAULT_LEASE,
+    DEFAULT_RESULTS_LIMIT,
+    DEFAULT_SLICE,
+)
 
 # The options of the module role_scripts, shared with its action plugin.
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -35,11 +41,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "script_archives": {"type": "dict", "default": {}},
     "keep_results": {"type": "path"},
     "script_user": {"type": "str"},
-    "slice": {"type": "float", "default": 10.0},
-    "grace": {"type": "float", "default": 1.0},
-    "lease": {"type": "float", "default": 30.0},
+    "slice": {"type": "float", "default": DEFAULT_SLICE},
+    "grace": {"type": "float", "default": DEFAULT_GRACE},
+    "lease": {"type": "float", "default": DEFAULT_LEASE},
     "dest": {"type": "path"},
-    "limit": {"type": "int", "default": 104857600},
+    "limit": {"type": "int", "default": DEFAULT_RESULTS_LIMIT},
     "keep_trees": {"type": "bool", "default": False},
     "cluster_id": {"type": "str"},
     "ssh": {"type": "bool", "default": False},

@@ -12,6 +12,7 @@ import re
 import traceback
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_NETWORK
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import Cluster, ClusterNode
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import kind_of
@@ -25,7 +26,6 @@ except ImportError:
     NETADDR_IMPORT_ERROR = traceback.format_exc()
 
 _SMALLEST_MTU = {4: 576, 6: 1280}
-DEFAULT_NETWORK = "192.168.222.0/24"
 
 
 class Link(t.NamedTuple):

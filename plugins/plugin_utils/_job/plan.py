@@ -13,6 +13,7 @@ import os
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _names
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_NETWORK
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import (
     LOCALHOST_CLUSTER,
@@ -25,7 +26,6 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file 
     read_cluster,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.direct_network import (
-    DEFAULT_NETWORK,
     Link,
     as_direct_links,
     hand_out_addresses,

@@ -29,6 +29,8 @@ class NodeLink:
 
     :param commands: each joins its standard input and output with the supervisor's socket; when one fails, or nothing
         comes through it, the next is tried.
+    :param grace: seconds between the signals TERM and KILL when the node's scripts are stopped.
+    :param limit: bytes of results that are fetched at most when the controller ends early.
     :param on_event: called with each event of the supervisor, in order, none twice.
     :param on_open: called each time the line stands again: what was sent while it was broken is lost.
     :param on_gone: called when the supervisor that was there is found to have ended.
@@ -43,6 +45,8 @@ class NodeLink:
         commands: list[list[str]],
         token: str,
         lease: float,
+        grace: float,
+        limit: int,
         on_event: t.Callable[[NodeLink, Message], None],
         on_open: t.Callable[[NodeLink], None],
         on_gone: t.Callable[[NodeLink], None],
@@ -51,6 +55,8 @@ class NodeLink:
         self.node = node
         self.cluster_id = cluster_id
         self.lease = lease
+        self.grace = grace
+        self.limit = limit
         self.heard = _now()
         self.phases: dict[str, Message] = {}
         self.scripts: dict[str, Message] = {}

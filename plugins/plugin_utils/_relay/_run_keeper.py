@@ -39,11 +39,10 @@ class RunKeeper:
     that are heard from have their leases renewed; leases that have run out abort the run.
     """
 
-    def __init__(self, cluster_id: str, coordinator: Coordinator, *, lease: float, grace: float) -> None:
+    def __init__(self, cluster_id: str, coordinator: Coordinator, *, lease: float) -> None:
         self.cluster_id = cluster_id
         self.coordinator = coordinator
         self.lease = lease
-        self.grace = grace
         self.links: dict[str, NodeLink] = {}
         self._heard: dict[str, float] = {}
         self.reason: Message | None = None
@@ -68,7 +67,7 @@ class RunKeeper:
         """Tell a node what has been decided so far; nothing changes when it knows already."""
         if self.reason is not None:
             link.aborted = self.reason
-            link.send({"op": "stop", "grace": self.grace})
+            link.send({"op": "stop", "grace": link.grace})
         elif self._ready:
             link.send({"op": "go", "phase": "test"})
 

@@ -31,7 +31,6 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._results import ar
 CHUNK = 1048576
 END_TIMEOUT = 15.0
 PIECE_TIMEOUT = 120.0
-RESULTS_LIMIT = 104857600
 ENDED = "the controller's ansible-playbook ended before the run did"
 LOG = logging.getLogger("multidevice.relay")
 
@@ -103,10 +102,9 @@ class Relay:
             self._tell_lost_results(link, "there was no line to it when ansible-playbook ended")
             return
         try:
+            await link.request({"op": "stop", "grace": link.grace}, timeout=link.grace + END_TIMEOUT)
             if dest is not None:
-                keeper = self.keepers.get(link.cluster_id or "")
-                await link.request({"op": "stop", "grace": keeper.grace if keeper else 1.0}, timeout=END_TIMEOUT)
-                await self._collect(link, dest, RESULTS_LIMIT)
+                await self._collect(link, dest, link.limit)
         except (MultideviceError, OSError) as error:
             LOG.error("%s: no results: %s", link.node, error)
         finally:
@@ -167,6 +165,8 @@ class Relay:
             commands=request["commands"],
             token=request["token"],
             lease=request["lease"],
+            grace=request["grace"],
+            limit=request["limit"],
             on_event=self._take_event,
             on_open=self._give_verdicts,
             on_gone=self._take_gone,
@@ -374,9 +374,7 @@ class Relay:
             if cluster_id not in self.keepers:
                 settings = RedisSettings.from_options(request["redis"])
                 coordinator = await asyncio.to_thread(Coordinator.connect, settings)
-                self.keepers[cluster_id] = RunKeeper(
-                    cluster_id, coordinator, lease=request["lease"], grace=request["grace"]
-                )
+                self.keepers[cluster_id] = RunKeeper(cluster_id, coordinator, lease=request["lease"])
         return self.keepers[cluster_id]
 
     async def _forget(self, link: NodeLink) -> None:

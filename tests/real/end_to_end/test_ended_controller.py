@@ -25,7 +25,8 @@ ready:
   serve: {file: up}
 """
 SERVE = "touch up; setsid --fork sleep 600; exec sleep 600"
-WORK = "echo here; trap '' TERM; sleep 600; sleep 600"
+WORK = "head -c 300000 /dev/zero >$RESULT_ROOT/large; echo here; trap '' TERM; sleep 600; sleep 600"
+LIMIT = 100000
 WAYS: dict[str, t.Callable[[Play], t.Any]] = {"Ctrl-C": Play.interrupt, "kill -9": Play.kill}
 
 
@@ -43,7 +44,8 @@ def test_ended_in_the_middle_of_a_test(only_root: None, tmp_path: t.Any, connect
 
 def start_and_wait_for_tests(site: Site) -> Play:
     site.cluster({"server-1": ["server"], "client-1": ["client"], "client-2": ["client"]})
-    play = site.start(site.job(JOB, daemon_serve=SERVE, tests_work=WORK))
+    job = site.job(JOB, daemon_serve=SERVE, tests_work=WORK)
+    play = site.start(job, variables={"multidevice_results_limit": LIMIT})
     for node in ("client-1", "client-2"):
         site.wait_for_script(play, node, "test-work", 90)
     busy = site.look("server-1")
@@ -59,3 +61,8 @@ def check_results(play: Play) -> None:
     check_shape(summary)
     assert summary["result"] == "abort"
     assert "ended before the run did" in summary["runs"][0]["reason"]["text"]
+    for node in ("client-1", "client-2"):
+        results = play.submission / "runs" / "1" / "nodes" / node
+        assert 0 < (results / "test-work" / "large").stat().st_size < LIMIT
+        (note,) = summary["runs"][0]["nodes"][node]["notes"]
+        assert note.endswith(f"of 300000 bytes, the limit for a node is {LIMIT} bytes")

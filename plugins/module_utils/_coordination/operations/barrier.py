@@ -9,16 +9,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
-    DEFAULT_RETRIES,
-    DEFAULT_SLICE,
-    Coordinator,
-)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RETRIES, DEFAULT_SLICE
 
 
 def _meet(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:

@@ -10,16 +10,14 @@ import json
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
-    DEFAULT_SLICE,
-    Coordinator,
-)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of, explain
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_SLICE
 
 
 def _exchange(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:

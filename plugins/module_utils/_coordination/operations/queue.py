@@ -14,6 +14,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_DIR
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 CANCELLED = "an operator cancelled the submission"
@@ -45,7 +46,7 @@ QUEUE = Operation(
         "submission_id": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["collected", "absent"], "required": True},
         "reason": {"type": "str"},
-        "dest": {"type": "path", "default": "results"},
+        "dest": {"type": "path", "default": DEFAULT_RESULTS_DIR},
         "timeout": {"type": "float", "default": 0},
     },
 )

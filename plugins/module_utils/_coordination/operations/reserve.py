@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
-    DEFAULT_LEASE,
-    DEFAULT_SLICE,
-    Coordinator,
-)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_LEASE, DEFAULT_SLICE
 
 
 def _reserve(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:

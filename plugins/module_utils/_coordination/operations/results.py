@@ -14,6 +14,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_DIR
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 
 
@@ -44,7 +45,7 @@ RESULTS = Operation(
     work=_read_and_close,
     argument_spec={
         "plan": {"type": "dict", "required": True},
-        "dest": {"type": "path", "default": "results"},
+        "dest": {"type": "path", "default": DEFAULT_RESULTS_DIR},
         "state": {"type": "str", "choices": ["written", "promised"], "default": "written"},
     },
 )

@@ -9,15 +9,19 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
-    DEFAULT_LEASE,
-    DEFAULT_QUEUE_TIMEOUT,
-    DEFAULT_RETENTION,
     Coordinator,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import (
+    DEFAULT_LEASE,
+    DEFAULT_NETWORK,
+    DEFAULT_QUEUE_TIMEOUT,
+    DEFAULT_RETENTION,
+    DEFAULT_TREES_LIMIT,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 
@@ -55,7 +59,7 @@ SPLIT = Operation(
         "cluster": {"type": "str"},
         "cluster_paths": {"type": "list", "elements": "path", "default": []},
         "script_paths": {"type": "list", "elements": "path", "default": []},
-        "direct_network": {"type": "list", "elements": "str", "default": ["192.168.222.0/24"]},
+        "direct_network": {"type": "list", "elements": "str", "default": [DEFAULT_NETWORK]},
         "one_network_per_mac": {"type": "bool", "default": False},
         "mtu": {"type": "list", "elements": "int"},
         "params": {"type": "raw"},
@@ -68,7 +72,7 @@ SPLIT = Operation(
         "queue_timeout": {"type": "float", "default": DEFAULT_QUEUE_TIMEOUT},
         "exchange": {"type": "str", "default": "redis"},
         "trees": {"type": "dict", "default": {}},
-        "trees_limit": {"type": "int", "default": 67108864},
+        "trees_limit": {"type": "int", "default": DEFAULT_TREES_LIMIT},
         "settings": {"type": "dict", "default": {}},
     },
     constraints={"required_one_of": [("job", "plan")], "mutually_exclusive": [("job", "plan")]},

@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("yaml")
 pytest.importorskip("netaddr")
 
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_NETWORK
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import queue_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import load_cluster_file
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.direct_network import (
-    DEFAULT_NETWORK,
     hand_out_addresses,
     read_networks,
 )
