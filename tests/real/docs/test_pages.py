@@ -56,6 +56,14 @@ def test_every_page_is_in_the_index() -> None:
     assert set(DOCS.rglob("*.md")) - generated - listed == {DOCS / "README.md"}
 
 
+def test_each_word_is_explained_once_and_the_pages_lead_there() -> None:
+    words = re.findall(r"^\| (?!word)(\w[\w ]*) \|", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    assert len(words) > 50
+    assert sorted(words) == sorted(set(words))
+    for page in ("README.md", "job-file.md", "protocol.md", "protocol.zh.md", "queue.md"):
+        assert "](glossary.md)" in (DOCS / page).read_text(), page
+
+
 def test_the_protocol_is_the_same_in_both_languages() -> None:
     """As many headings, rows, steps of the diagrams and links, and the same names of keys, states and variables."""
     pages = [(DOCS / name).read_text() for name in ("protocol.md", "protocol.zh.md")]

@@ -46,6 +46,6 @@ def plant(path: Path, right: str, wrong: str) -> None:
 
 def checkers() -> Path:
     """The folder of the programs of the environment that the stage runs in."""
-    command = [sys.executable, REPOSITORY / "tools" / "environments.py", "checkers"]
+    command = [sys.executable, str(REPOSITORY / "tools" / "environments.py"), "checkers"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     return Path(done.stdout.strip())
