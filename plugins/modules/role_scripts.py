@@ -16,7 +16,7 @@ description:
     takes back what the run changed on the machine.
   - Starting scripts and waiting for them can be separate calls, so that no task holds one of Ansible's forks while it
     needs another machine's progress.
-  - The supervisor is installed by one call of this module on the machine. All later calls go over a line that the
+  - The supervisor is installed by one call of this module on the machine. All later calls go over a connection that the
     controller keeps open to it, for as long as its C(ansible-playbook) runs.
 author:
   - lab.multidevice contributors (@lab)
