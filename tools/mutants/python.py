@@ -17,7 +17,8 @@ import functools
 
 from mutants.lua import Edit
 
-# Of each comparison its opposite and its neighbours: every other one is noticed by what notices these.
+# Of each comparison its opposite and its neighbours: every other one is noticed by what notices these. A slash mostly
+# stands between the parts of a path, where anything else fails at once.
 OPERATORS = (
     *(
         f"ReplaceComparisonOperator_{change}"
