@@ -31,6 +31,7 @@ TO_REDIS = {
         "operations/base",
     )
 }
+DEFAULTS = {"module_utils/_defaults.py"}
 ERRORS = {"module_utils/_errors.py"}
 FORMAT = {"module_utils/_format.py"}
 NAMES = {"module_utils/_names.py"}
@@ -38,14 +39,14 @@ NAMES = {"module_utils/_names.py"}
 
 def to_redis(module: str, *more: str) -> set[str]:
     operation = f"_coordination/operations/{module.partition('_')[2]}.py"
-    return TO_REDIS | ERRORS | NAMES | {f"module_utils/{name}" for name in (operation, *more)}
+    return TO_REDIS | DEFAULTS | ERRORS | NAMES | {f"module_utils/{name}" for name in (operation, *more)}
 
 
 EXPECTED = {
     **{name: to_redis(name) for name in MODULES if name.startswith("cluster_")},
     "cluster_info": to_redis("cluster_info", "_coordination/status.py", "_format.py"),
     "direct_link": ERRORS | LINKS,
-    "role_scripts": ERRORS | FORMAT | LINKS | NODE | {"module_utils/_coordination/arguments.py"},
+    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | {"module_utils/_coordination/arguments.py"},
     "virtual_lab": ERRORS | VIRTUAL_LAB,
 }
 
