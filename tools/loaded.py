@@ -15,6 +15,7 @@ import concurrent.futures
 import contextlib
 import os
 import queue
+import shlex
 import shutil
 import signal
 import subprocess
@@ -117,7 +118,7 @@ class Runs:
 def main() -> int:
     number = int(os.environ.get("RUNS") or 20)
     copies = int(os.environ.get("COPIES") or 3)
-    tests = (os.environ.get("TESTS") or TESTS).split()
+    tests = shlex.split(os.environ.get("TESTS") or TESTS)
     if os.geteuid() != 0:
         print("Only root can keep runs apart that go on at the same time.", file=sys.stderr)
         return 2

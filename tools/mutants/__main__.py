@@ -110,11 +110,21 @@ def changed_lines(name: str, since: str) -> set[int]:
     return lines
 
 
+def known_equivalents() -> list[dict[str, str]]:
+    entries: list[dict[str, str]] = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("mutant", [])
+    return entries
+
+
+def report_strangers() -> None:
+    for name in sorted({entry["file"] for entry in known_equivalents()} - set(TESTS)):
+        print(f"{EQUIVALENT.name}: {name} is not in the table", flush=True)
+
+
 def equivalents(name: str) -> set[tuple[str, str]]:
     """The line as it is and as it would be, of those that are known; reports what is out of date."""
     known = set()
     lines = {line.strip() for line in (REPOSITORY / name).read_text(encoding="utf-8").splitlines()}
-    for entry in tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("mutant", []):
+    for entry in known_equivalents():
         if entry["file"] == name:
             known.add((entry["line"].strip(), entry["mutated"].strip()))
             if entry["line"].strip() not in lines:
@@ -153,9 +163,10 @@ class Run:
         self.pool = concurrent.futures.ThreadPoolExecutor(jobs)
 
     def close(self) -> None:
-        self.pool.shutdown(cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
         for tree in self.all_trees:
             tree.remove()
+        self.pool.shutdown()
 
     def tests(self, name: str) -> list[str]:
         tests = self.all_trees[0].tests(TESTS[name])
@@ -174,8 +185,12 @@ class Run:
         tests = self.tests(name)
         baseline = self.measure(tests)
         futures = [self.pool.submit(self.plant_one, result, tests, baseline, mutant) for mutant in mutants]
-        for future in concurrent.futures.as_completed(futures):
-            future.result()
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
         return result
 
     def plant_one(self, result: Result, tests: list[str], baseline: Baseline, mutant: Mutant) -> None:
@@ -204,6 +219,7 @@ def main() -> int:
     number = int(os.environ.get("MUTANTS") or 40)
     since = os.environ.get("SINCE", "")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    report_strangers()
     compiler = LuaCompiler()
     results: list[Result] = []
     broken: list[str] = []

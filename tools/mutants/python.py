@@ -111,9 +111,12 @@ def faults_of_cosmic_ray(source: str) -> c.Iterator[tuple[str, int, c.Callable[[
     tree = get_ast(source)
     for name in OPERATORS:
         operator = provider[name]()
-        positions = [position for node in ast_nodes(tree) for position in operator.mutation_positions(node)]
-        for occurrence, ((line, column), end) in enumerate(positions):
-            if name == "NumberReplacer" and is_large(source.splitlines()[line - 1][column : end[1]]):
+        found = [(node, position) for node in ast_nodes(tree) for position in operator.mutation_positions(node)]
+        for occurrence, (node, ((line, _), _)) in enumerate(found):
+            if name == "NumberReplacer" and is_large(node.value):
+                continue
+            # It takes the star of a parameter for a multiplication.
+            if name.startswith("ReplaceBinaryOperator") and node.parent.type not in ("term", "arith_expr"):
                 continue
             yield name, line, functools.partial(MutationVisitor.mutate_code, source, operator, occurrence)
 

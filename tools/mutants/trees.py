@@ -53,6 +53,12 @@ class Tree(Copy):
         super().__init__()
         self.environment = environment
         self._planted = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def remove(self) -> None:
+        if self._process is not None:
+            apart.kill(self._process)
+        super().remove()
 
     @contextlib.contextmanager
     def planted(self, name: str, mutant: Mutant) -> t.Iterator[None]:
@@ -99,7 +105,7 @@ class Tree(Copy):
         variables = {**self.environment.variables(), **self.variables(), "MUTANTS_NOTES": str(path)}
         variables["PYTHONPATH"] += f"{os.pathsep}{self.root / 'tools'}"
         with open(log, "wb") as file:
-            process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 apart.command([python, "-m", "pytest", *options, *words]),
                 cwd=self.root,
                 env=variables,
