@@ -19,7 +19,8 @@ LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link
 NODE = (f"{REAL}/node/test_runner.py", f"{REAL}/node/test_undo.py", f"{REAL}/node/test_supervisor.py")
 JOBS = (f"{UNIT}/plugin_utils/test_job*.py",)
 
-# Each file's tests, as patterns of files; one that matches nothing is no error, as long as another does. Their order means nothing: the quickest are run first.
+# Each file's tests, as patterns of files. One that matches nothing is no error, as long as another does. Their order means
+# nothing: the quickest are run first.
 TESTS: dict[str, tuple[str, ...]] = {
     f"{UTILS}/_coordination/scripts.py": COORDINATION,
     f"{UTILS}/_coordination/scheduler.py": COORDINATION,
