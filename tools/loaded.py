@@ -37,7 +37,7 @@ BURNER = [sys.executable, "-c", "while True: pass"]
 
 @contextlib.contextmanager
 def burners(number: int) -> t.Iterator[None]:
-    processes = [subprocess.Popen(BURNER, stdin=subprocess.DEVNULL) for one in range(number)]
+    processes = [subprocess.Popen(BURNER, stdin=subprocess.DEVNULL, start_new_session=True) for one in range(number)]
     try:
         yield
     finally:
@@ -68,6 +68,8 @@ class Runs:
             code = self.pytest(copy, log)
         finally:
             self.free.put(copy)
+        if self.stopping.is_set():
+            return False
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = lines[-1].strip("= ") if lines else ""
         load = os.getloadavg()[0]
