@@ -13,11 +13,14 @@ import signal
 import subprocess
 
 NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
-# Its own /run, which holds network namespaces, records and sockets, and its own /etc, which holds hosts and users. Its
-# first process reaps what others left, as init does, and ends with the command.
+# Its own /run, which holds network namespaces, records and sockets, its own /var/tmp, where runs have their folders,
+# its own ~/.ansible, where connections of ssh are shared by address, and its own /etc, which holds hosts and users. Its first process reaps what others left, as init does, and ends with the command.
 SET_UP = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=1777 tmpfs /var/tmp
+mkdir -p ~/.ansible
+mount -t tmpfs -o mode=700 tmpfs ~/.ansible
 mkdir -p /run/apart/etc /run/apart/work /run/netns /run/lock
 mount -t overlay -o lowerdir=/etc,upperdir=/run/apart/etc,workdir=/run/apart/work overlay /etc
 ip link set lo up
