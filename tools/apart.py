@@ -13,8 +13,9 @@ import signal
 import subprocess
 
 NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
-# Its own /run, which holds network namespaces, records and sockets, its own /var/tmp, where runs have their folders,
-# its own ~/.ansible, where connections of ssh are shared by address, and its own /etc, which holds hosts and users. Its first process reaps what others left, as init does, and ends with the command.
+# Its own /run, which holds network namespaces, records and sockets; /var/tmp, where runs have their folders; ~/.ansible,
+# where connections of ssh are shared by address; and /etc, which holds hosts and users. Its first process reaps what others
+# left, as init does, and ends with the command.
 SET_UP = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
