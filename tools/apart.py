@@ -14,15 +14,16 @@ import subprocess
 
 NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
 # Its own /run, which holds network namespaces, records and sockets; /var/tmp, where runs have their folders; ~/.ansible,
-# where connections of ssh are shared by address; the folder of relays, which are named after processes; and /etc, which
-# holds hosts and users. Its first process reaps what others left, as init does, and ends with the command.
+# where connections of ssh are shared by address; the folders of relays and of labs; and /etc, which holds hosts and users.
+# Its first process reaps what others left, as init does, and ends with the command.
 SET_UP = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
-mkdir -p -m 700 /tmp/multidevice-controller-0 ~/.ansible
-mount -t tmpfs -o mode=700 tmpfs /tmp/multidevice-controller-0
-mount -t tmpfs -o mode=700 tmpfs ~/.ansible
+for folder in /tmp/multidevice-controller-0 /tmp/lab.multidevice-0 ~/.ansible; do
+  mkdir -p -m 700 "$folder"
+  mount -t tmpfs -o mode=700 tmpfs "$folder"
+done
 mkdir -p /run/apart/etc /run/apart/work /run/netns /run/lock
 mount -t overlay -o lowerdir=/etc,upperdir=/run/apart/etc,workdir=/run/apart/work overlay /etc
 ip link set lo up

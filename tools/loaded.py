@@ -4,8 +4,8 @@
 
 """Runs the tests that depend on time over and over on a machine under load, and tells which runs failed.
 
-RUNS is how many (20), TESTS what each of them runs, COPIES how many run at a time (1), BURNERS how many processes keep a
-processor busy beside them (5): together a load of about 6. Each run has its own copy of the files, and its own network,
+RUNS is how many (20), TESTS what each of them runs, COPIES how many run at a time (3), BURNERS how many processes keep a
+processor busy beside them (3): together a load of about 6. Each run has its own copy of the files, and its own network,
 processes, /run and /etc. The output of those that fail is kept in .cache/loaded/.
 """
 
@@ -30,7 +30,7 @@ from copies import Copy
 
 LOGS = environments.CACHE / "loaded"
 TESTS = "tests/real/coordination tests/real/workers tests/real/node"
-# Beside five burners on two processors everything takes three times as long.
+# Three at a time beside burners have less than a third of a processor each.
 MINUTES_OF_A_RUN = 90
 BURNER = [sys.executable, "-c", "while True: pass"]
 
@@ -119,7 +119,7 @@ class Runs:
 
 def main() -> int:
     number = int(os.environ.get("RUNS") or 20)
-    copies = int(os.environ.get("COPIES") or 1)
+    copies = int(os.environ.get("COPIES") or 3)
     tests = shlex.split(os.environ.get("TESTS") or TESTS)
     if os.geteuid() != 0:
         print("Only root can keep runs apart that go on at the same time.", file=sys.stderr)
@@ -129,7 +129,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs = Runs(copies, tests)
     passed = failed = 0
-    with burners(int(os.environ.get("BURNERS") or 5)), concurrent.futures.ThreadPoolExecutor(copies) as pool:
+    with burners(int(os.environ.get("BURNERS") or 3)), concurrent.futures.ThreadPoolExecutor(copies) as pool:
         try:
             for future in concurrent.futures.as_completed([pool.submit(runs.run, one + 1) for one in range(number)]):
                 passed += future.result()
