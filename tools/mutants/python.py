@@ -112,8 +112,11 @@ def faults_of_cosmic_ray(source: str) -> c.Iterator[tuple[str, int, c.Callable[[
     for name in OPERATORS:
         operator = provider[name]()
         found = [(node, position) for node in ast_nodes(tree) for position in operator.mutation_positions(node)]
-        for occurrence, (node, ((line, _), _)) in enumerate(found):
+        for occurrence, (node, ((line, column), (_, end))) in enumerate(found):
             if name == "NumberReplacer" and is_large(node.value):
+                continue
+            # It fails at a name with dots.
+            if name == "ExceptionReplacer" and "." in source.splitlines()[line - 1][column:end]:
                 continue
             # It takes the star of a parameter for a multiplication.
             if name.startswith("ReplaceBinaryOperator") and node.parent.type not in ("term", "arith_expr"):
