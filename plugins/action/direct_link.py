@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import answers
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.node import NodeAction
 
+PROMISED = dict.fromkeys(("devices", "peers", "diff"), answers.data)
 CHECKS = ("check_duplicates", "check_peers", "carrier_timeout", "peer_timeout")
 
 
@@ -19,8 +21,7 @@ class ActionModule(NodeAction):
         options = self._task.args
         supervised = options.get("job_id") and not self._task.check_mode and not options.get("record_dir")
         if not supervised or not self.call_relay("attached", start_relay=False).get("attached"):
-            result: dict[str, t.Any] = self._execute_module(task_vars=variables)
-            return result
+            return answers.let_in(self.node, self._execute_module(task_vars=variables), PROMISED)
         request = {
             "op": "links",
             "state": options.get("state", "present"),
@@ -30,8 +31,8 @@ class ActionModule(NodeAction):
         change = self.call_relay("request", request=request)
         return {
             "changed": change["changed"],
-            "devices": change["devices"],
-            "peers": change["peers"],
-            "warnings": change["warnings"],
-            "diff": {"before": change["before"], "after": change["after"]},
+            "devices": answers.data(change["devices"]),
+            "peers": answers.data(change["peers"]),
+            "warnings": answers.warnings(change["warnings"]),
+            "diff": answers.data({"before": change["before"], "after": change["after"]}),
         }

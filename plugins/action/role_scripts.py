@@ -12,7 +12,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
-from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import answers, script_tree
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.node import NodeAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import with_redis_variables
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.stream import stream_commands
@@ -157,7 +157,8 @@ class ActionModule(NodeAction):
             key: options[key]
             for key in ("job_id", "state", "lease", "node_dir", "hosts_file", "keep_results", "script_user")
         }
-        result: Result = self._execute_module(
+        answer = self._execute_module(
             module_name="lab.multidevice.role_scripts", module_args={**sent, **more}, task_vars=variables
         )
-        return result
+        promised = {"ip": answers.address, "attach": answers.command} if options["state"] == "present" else {}
+        return answers.let_in(self.node, answer, promised)

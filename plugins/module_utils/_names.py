@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import re
 import secrets
+import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 
@@ -59,6 +61,29 @@ def job_id(run_id: str, node_number: int) -> str:
 
 def is_name(text: str) -> bool:
     return len(text) <= MAX_NAME and _NAME.fullmatch(text) is not None and ".." not in text
+
+
+def check_name(text: t.Any) -> str:
+    """The name of a node or a role.
+
+    :raises InputError: it is none.
+    """
+    if not isinstance(text, str) or not is_name(text.removeprefix("direct-")):
+        raise InputError(f"{str(text)[:100]!r} is no name of a node or a role")
+    return text
+
+
+def check_address(text: t.Any) -> str:
+    """An IP address in its usual spelling, without a zone.
+
+    :raises InputError: it is none. Addresses come from machines, and go into files of others.
+    """
+    try:
+        if not isinstance(text, str) or "%" in text:
+            raise ValueError
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise InputError(f"{str(text)[:100]!r} is no IP address") from None
 
 
 def is_shell_name(text: str) -> bool:

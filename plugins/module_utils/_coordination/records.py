@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._names import shell_name
+from ansible_collections.lab.multidevice.plugins.module_utils._names import check_address, shell_name
 
 CORE_BARRIERS = ("start", "ready", "finish")
 REPORTS = ("started", "finished", "failed", "abort")
@@ -98,7 +98,12 @@ def node_record(
     direct_macs: t.Sequence[str],
     direct_ips: t.Sequence[str],
 ) -> str:
-    """The part of a node's record that Lua passes on as text: its JSON cannot tell an empty list from an empty map."""
+    """The part of a node's record that Lua passes on as text: its JSON cannot tell an empty list from an empty map.
+
+    :raises InputError: an address is none.
+    """
+    for address in (*([ip] if ip else []), *direct_ips):
+        check_address(address)
     fixed = {
         "cluster_id": cluster_id,
         "node": node,

@@ -14,6 +14,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders
 
 BEGIN = "# BEGIN multidevice "
@@ -21,13 +22,17 @@ END = "# END multidevice "
 IN_PLACE = (errno.EBUSY, errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def put(path: Path, run: str, lines: t.Iterable[str], *, base: Path, on_top: bool = False, mode: int = 0o644) -> bool:
+def put(path: Path, run: str, lines: t.Sequence[str], *, base: Path, on_top: bool = False, mode: int = 0o644) -> bool:
     """Write the marked block of a run into a file, in place of an older one. Tells whether the file changed.
 
     :param base: the folder of all runs of the machine, which serves as lock.
     :param on_top: before all other lines, not behind them.
     :param mode: for a file that is not there yet.
+    :raises InputError: a line would be several, or end the block.
     """
+    for line in lines:
+        if not line.isprintable() or line.startswith((BEGIN, END)):
+            raise InputError(f"{path}: {line[:100]!r} cannot be a line of the file")
     block = [f"{line}\n" for line in lines]
     return _replace(path, run, [_begin(run), *block, _end(run)] if block else [], base, on_top=on_top, mode=mode)
 

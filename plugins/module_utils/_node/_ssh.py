@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._names import check_address, check_name
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo as undo
+
+_PUBLIC_KEY = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{16,2000}={0,2}(?: [\x20-\x7e]{0,200})?")
 
 
 def make_key(folder: Path) -> str:
@@ -50,6 +54,14 @@ def let_in(folder: Path, keys: t.Sequence[str], names: t.Sequence[str]) -> None:
 
     The other machines' host keys are taken as they come, and kept with the run.
     """
+    for name in names:
+        try:
+            check_address(name)
+        except InputError:
+            check_name(name)
+    for key in keys:
+        if not isinstance(key, str) or not _PUBLIC_KEY.fullmatch(key):
+            raise InputError(f"{str(key)[:100]!r} is no public key of OpenSSH")
     home = Path(os.path.expanduser("~"), ".ssh")
     own = _keys(folder)
     undo.put_block(folder, home / "authorized_keys", keys, mode=0o600)

@@ -26,6 +26,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._links import changes as links
 from ansible_collections.lab.multidevice.plugins.module_utils._links import records as link_records
+from ansible_collections.lab.multidevice.plugins.module_utils._names import check_address, check_name
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders as folders
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results as results
@@ -199,7 +200,8 @@ class Supervisor:
         shares = scripts.cpu_shares(request.get("cpu_shares", {}))
         self.runner.environment.update({**request.get("env", {}), **shares})
         if "hosts" in request:
-            undo.put_block(self.folder, self.hosts_file, [f"{address} {name}" for address, name in request["hosts"]])
+            lines = [f"{check_address(address)} {check_name(name)}" for address, name in request["hosts"]]
+            undo.put_block(self.folder, self.hosts_file, lines)
         if "ssh" in request:
             ssh.let_in(self.folder, request["ssh"]["keys"], request["ssh"]["names"])
         return {}

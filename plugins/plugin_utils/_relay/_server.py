@@ -239,8 +239,12 @@ class Relay:
 
     async def _op_collect(self, request: Message) -> Message:
         """Fetch a node's results into a folder of the controller."""
-        link = self._link(request)
-        return await self._collect(link, Path(request["dest"]), request["limit"])
+        link, dest = self._link(request), Path(request["dest"])
+        promised = self.results.folder_of(link.job_id)
+        if promised is not None and dest != promised:
+            # What the task says comes from variables, and these may have been given by others than the user.
+            raise NodeError(f"the results of {link.node} belong into {promised}, and nowhere else")
+        return await self._collect(link, dest, request["limit"])
 
     async def _collect(self, link: NodeLink, dest: Path, limit: int) -> Message:
         try:

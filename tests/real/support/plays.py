@@ -64,15 +64,23 @@ class Play:
     """One ansible-playbook process, in a process group of its own like a command that is typed into a shell."""
 
     def __init__(
-        self, folder: Path, *arguments: str | Path, cwd: Path, variables: t.Mapping[str, t.Any], **environment: str
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        cwd: Path,
+        variables: t.Mapping[str, t.Any],
+        results: bool = True,
+        **environment: str,
     ) -> None:
+        """:param results: say where they belong, as a variable that outranks all others."""
         # A unix socket's path can have 107 characters, pytest's folders are often too deep.
         self.home = Path(tempfile.mkdtemp(prefix="md-play-", dir="/tmp"))
         self.mark = new_mark()
         self.results = folder / f"results-{self.mark}"
         self.log = folder / f"output-{self.mark}"
         self.variables = variables
-        extra = json.dumps({"multidevice_results_dir": str(self.results), **variables})
+        where = {"multidevice_results_dir": str(self.results)} if results else {}
+        extra = json.dumps({**where, **variables})
         self.started = time.time()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(

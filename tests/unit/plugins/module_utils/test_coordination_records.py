@@ -82,3 +82,23 @@ def test_addresses_of_roles_in_the_order_of_the_nodes() -> None:
         "direct_load_gen_ips": "172.18.0.3",
         "load_gen": "172.18.0.3",
     }
+
+
+@pytest.mark.parametrize(
+    ("ip", "direct_ips"),
+    [
+        ("192.0.2.1\n192.0.2.9 controller", []),
+        ("server", []),
+        ("fe80::1%eth0", []),
+        ("192.0.2.1", ["192.168.222.1", "192.168.222.2 forged"]),
+        (None, ["192.168.222.1/24"]),
+    ],
+)
+def test_a_node_records_only_addresses(ip: str | None, direct_ips: list[str]) -> None:
+    with pytest.raises(InputError, match="is no IP address"):
+        records.node_record("s.1", "server-1", roles=["server"], ip=ip, direct_macs=[], direct_ips=direct_ips)
+
+
+@pytest.mark.parametrize("ip", ["192.0.2.1", "2001:db8::1", "", None])
+def test_a_node_records_its_address_or_none(ip: str | None) -> None:
+    assert records.node_record("s.1", "server-1", roles=[], ip=ip, direct_macs=[], direct_ips=["192.168.222.1"])
