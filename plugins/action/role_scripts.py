@@ -21,7 +21,6 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _cli
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 
 Result = dict[str, t.Any]
-COLLECT_TIMEOUT = 600.0
 
 
 class ActionModule(NodeAction):
@@ -128,7 +127,8 @@ class ActionModule(NodeAction):
             "collect",
             dest=os.path.abspath(options["dest"]),
             limit=options["limit"],
-            timeout=COLLECT_TIMEOUT,
+            # As long as pieces come: the relay gives up when none does.
+            timeout=None,
         )
         result = {"changed": True, **answer}
         if answer["notes"]:

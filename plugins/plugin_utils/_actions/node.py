@@ -48,7 +48,7 @@ class NodeAction(ActionBase):
         return result
 
     def call_relay(
-        self, op: str, *, start_relay: bool = True, timeout: float = 90.0, **request: t.Any
+        self, op: str, *, start_relay: bool = True, timeout: float | None = 90.0, **request: t.Any
     ) -> dict[str, t.Any]:
         """Put a request about this node's part of its run to the relay; see there for its options and errors."""
         job_id = str(self._task.args["job_id"])

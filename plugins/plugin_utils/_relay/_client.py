@@ -29,13 +29,14 @@ Message = dict[str, t.Any]
 
 
 def call(
-    op: str, *, start_relay: bool = True, timeout: float = 90.0, controller: int | None = None, **request: t.Any
+    op: str, *, start_relay: bool = True, timeout: float | None = 90.0, controller: int | None = None, **request: t.Any
 ) -> Message:
     """Put a request to the relay of this ansible-playbook process and return its answer.
 
     :param start_relay: start the relay when it does not run; otherwise the answer is empty.
     :param controller: the process id of ansible-playbook, unless a task's worker process calls: there it is the parent.
-    :raises NodeError: the relay refuses, or does not answer within ``timeout`` seconds.
+    :param timeout: how many seconds the answer may take; None for as long as the relay is there.
+    :raises NodeError: the relay refuses, or does not answer in time.
     """
     controller = controller or _parent()
     folder = _folder(controller)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -249,8 +250,9 @@ class Relay:
     async def _collect(self, link: NodeLink, dest: Path, limit: int) -> Message:
         try:
             return await self._fetch(link, dest, limit)
-        except (MultideviceError, OSError) as error:
-            self._tell_lost_results(link, str(error))
+        except Exception as error:
+            # Whatever keeps results away, a run without them is not one that went well.
+            self._tell_lost_results(link, str(error) or repr(error))
             raise
 
     def _tell_lost_results(self, link: NodeLink, why: str) -> None:
@@ -264,6 +266,8 @@ class Relay:
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tar.gz") as stream:
             piece: Message = {"offset": None}
             while piece["offset"] != stream.tell() or piece["data"]:
+                if stream.tell() > limit + archive.HEADERS:
+                    raise NodeError("they are more than the limit for a node even when packed")
                 if piece["offset"] == stream.tell():
                     stream.write(base64.b64decode(piece["data"]))
                 else:
@@ -273,7 +277,7 @@ class Relay:
                     stream.truncate()
                 piece = await link.request({"op": "read"}, timeout=PIECE_TIMEOUT)
             stream.flush()
-            await asyncio.to_thread(archive.unpack, Path(stream.name), dest)
+            await asyncio.to_thread(functools.partial(archive.unpack, Path(stream.name), dest, limit=limit))
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None and piece["notes"]:
             keeper.tell(link, "collected", {"notes": piece["notes"]})

@@ -7,8 +7,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
+import io
 import json
 import sys
+import tarfile
 import typing as t
 from pathlib import Path
 
@@ -56,8 +60,7 @@ def play(folder: Path, task: dict[str, t.Any], answer: dict[str, t.Any]) -> Play
         "-i",
         folder / "hosts.json",
         cwd=REPOSITORY / "playbooks",
-        variables={},
-        results=False,
+        variables={"multidevice_results_dir": None},
         ANSIBLE_COLLECTIONS_PATH=str(REPOSITORY / "playbooks" / "collections"),
     )
 
@@ -166,3 +169,79 @@ async def collect(folder: Path, command: list[str]) -> None:
             await relay._op_collect({**node, "dest": str(dest), "limit": 3000})
     await relay._op_collect({**node, "dest": str(promised), "limit": 3000})
     await relay.links["s.1.1", "here"].close()
+
+
+# Instead of a supervisor: it lets in whoever comes, and sends as results what it was told to.
+SUPERVISOR = """
+import base64, json, sys, time
+archive = base64.b64decode(sys.argv[1])
+pieces = [archive[at:at + 65536] for at in range(0, len(archive), 65536)] or [b""]
+offset, number = 0, 0
+for line in sys.stdin:
+    asked = json.loads(line)
+    answer = {"id": asked["id"], "ok": True, "events": [], "time": time.time(), "phases": {}, "scripts": []}
+    if asked["op"] == "collect":
+        offset = number = 0
+    if asked["op"] == "read":
+        piece = pieces[number] if number < len(pieces) else b""
+        answer.update(offset=offset, data=base64.b64encode(piece).decode(), notes=[])
+        number, offset = number + 1, offset + len(piece)
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def archive_of(kind: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as packed:
+        member = tarfile.TarInfo("stdout")
+        member.size = 5
+        packed.addfile(member, io.BytesIO(b"hello"))
+    whole = stream.getvalue()
+    return {
+        "no archive": b"garbage",
+        "nothing": b"",
+        "a stream that breaks off": gzip.compress(whole)[:-20],
+        "a number that is none": gzip.compress(whole[:124] + b"\0x\xff9" + whole[128:]),
+        "far more than it says": gzip.compress(whole + bytes(60_000_000)),
+    }[kind]
+
+
+class Told:
+    """What a run is told of its nodes."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, t.Any] = {}
+        self.said: list[tuple[str, t.Any]] = []
+
+    def tell(self, link: t.Any, what: str, data: t.Any = None) -> None:
+        self.said.append((what, data))
+
+    def __getattr__(self, name: str) -> t.Any:
+        return lambda *arguments: None
+
+
+@pytest.mark.parametrize(
+    "kind", ["no archive", "nothing", "a stream that breaks off", "a number that is none", "far more than it says"]
+)
+def test_whatever_keeps_results_away_is_told(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "relay").mkdir()
+    told = Told()
+    with pytest.raises(NodeError):
+        asyncio.run(fetch(tmp_path, archive_of(kind), told))
+    assert [what for what, _data in told.said] == ["results_lost"]
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 100_000
+
+
+async def fetch(folder: Path, archive: bytes, told: Told) -> None:
+    relay = _server.Relay(folder / "relay")
+    node = {"job_id": "s.1.1", "node": "here"}
+    command = [sys.executable, "-c", SUPERVISOR, base64.b64encode(archive).decode()]
+    settings = {"lease": 30.0, "grace": 1.0, "limit": 3000, "redis": None}
+    await relay._op_attach({**node, "cluster_id": None, "commands": [command], "token": TOKEN, **settings})
+    link = relay.links["s.1.1", "here"]
+    link.cluster_id = "s.1"
+    relay.keepers["s.1"] = t.cast(t.Any, told)
+    try:
+        await relay._op_collect({**node, "dest": str(folder / "results"), "limit": 3000})
+    finally:
+        await link.close()

@@ -64,23 +64,17 @@ class Play:
     """One ansible-playbook process, in a process group of its own like a command that is typed into a shell."""
 
     def __init__(
-        self,
-        folder: Path,
-        *arguments: str | Path,
-        cwd: Path,
-        variables: t.Mapping[str, t.Any],
-        results: bool = True,
-        **environment: str,
+        self, folder: Path, *arguments: str | Path, cwd: Path, variables: t.Mapping[str, t.Any], **environment: str
     ) -> None:
-        """:param results: say where they belong, as a variable that outranks all others."""
+        """:param variables: extra ones, which outrank all others; those that are None are not set."""
         # A unix socket's path can have 107 characters, pytest's folders are often too deep.
         self.home = Path(tempfile.mkdtemp(prefix="md-play-", dir="/tmp"))
         self.mark = new_mark()
         self.results = folder / f"results-{self.mark}"
         self.log = folder / f"output-{self.mark}"
         self.variables = variables
-        where = {"multidevice_results_dir": str(self.results)} if results else {}
-        extra = json.dumps({**where, **variables})
+        given = {"multidevice_results_dir": str(self.results), **variables}
+        extra = json.dumps({name: value for name, value in given.items() if value is not None})
         self.started = time.time()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(

@@ -37,11 +37,11 @@ def compressed(archive: bytes) -> bytes:
     return gzip.compress(archive, mtime=0)
 
 
-def unpack(folder: Path, archive: bytes) -> Path:
+def unpack(folder: Path, archive: bytes, **options: t.Any) -> Path:
     """Unpack it into a folder below this one."""
     path, dest = folder / "archive", folder / "below" / "results"
     path.write_bytes(archive)
-    _results_archive.unpack(path, dest)
+    _results_archive.unpack(path, dest, **options)
     return dest
 
 
@@ -147,3 +147,53 @@ def test_no_place_for_them(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(NodeError, match=f"^they cannot be written to {tmp_path}/file/x: Not a directory$"):
         _results_archive.unpack(tmp_path / "archive", tmp_path / "file" / "x")
+
+
+# What a machine sends may be made to cost more than it weighs
+
+
+def sparse(size: int) -> bytes:
+    """A file of that size that takes two blocks, as GNU tar writes it."""
+    member = tarfile.TarInfo("sparse")
+    member.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"00000000000\0" + b"00000000000\0"
+    header[483:495] = f"{size:011o}\0".encode()
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header) + bytes(2 * tarfile.BLOCKSIZE)
+
+
+def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="they hold 'sparse', which is no file below their folder|more than"):
+        unpack(tmp_path, compressed(sparse(2**32)))
+    assert everything(tmp_path) == []
+
+
+def test_files_are_counted_while_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_results_archive, "FILES_LIMIT", 5)
+    with pytest.raises(NodeError, match="^they are more than 5 files or 1000 bytes, the limit for a node$"):
+        unpack(tmp_path, compressed(tar(*(f"file-{number}" for number in range(6)))), limit=1000)
+    assert len(everything(tmp_path)) == 5
+
+
+@pytest.mark.parametrize(("limit", "enough"), [(12, True), (11, False), (0, False)])
+def test_bytes_are_counted_while_they_come(tmp_path: Path, limit: int, enough: bool) -> None:
+    archive = compressed(tar("stdout", "stderr"))
+    if enough:
+        assert len(list(unpack(tmp_path, archive, limit=limit).iterdir())) == 2
+        return
+    with pytest.raises(NodeError, match=f"^they are more than 100000 files or {limit} bytes, the limit for a node$"):
+        unpack(tmp_path, archive, limit=limit)
+
+
+@pytest.mark.parametrize("where", ["behind the end", "in a header"])
+def test_what_unpacks_to_far_more_is_given_up(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_results_archive, "HEADERS", 100_000)
+    large = (
+        tar("stdout", pax={"comment": "x" * 10_000_000})
+        if where == "in a header"
+        else tar("stdout") + bytes(10_000_000)
+    )
+    with pytest.raises(NodeError, match="^they unpack to more than the limit for a node$"):
+        unpack(tmp_path, compressed(large), limit=1000)
