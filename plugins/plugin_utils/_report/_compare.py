@@ -91,11 +91,11 @@ class Comparison:
                 next((run for run, own in zip(runs, row, strict=True) if own == key), None)
                 for runs, row in zip(of_all, keys, strict=False)
             ]
-            rows = []
-            for column in columns:
-                cells = [run and matrix.cell(run, column) for run in chosen]
-                if any(cells):
-                    rows.append((column, cells))
+            nothing: list[matrix.Cell | None] = [None] * len(columns)
+            of_runs = [matrix.cells(run, columns) if run else nothing for run in chosen]
+            rows = [
+                (column, list(row)) for column, row in zip(columns, zip(*of_runs, strict=True), strict=True) if any(row)
+            ]
             if rows:
                 yield _title(*key), rows
 

@@ -136,7 +136,7 @@ def _open_runs(views: list[View]) -> None:
 
 
 def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[matrix.Column]) -> None:
-    rows = [[matrix.cell(run, column) for column in columns] for run in runs]
+    rows = [matrix.cells(run, columns) for run in runs]
     bars = [shares([matrix.mean(row[number]) for row in rows]) for number in range(len(columns))]
     took = [table.seconds(run) for run in runs]
     for number, (view, row) in enumerate(zip(views, rows, strict=True)):
@@ -274,7 +274,7 @@ def _meeting(timeline: _timeline.Timeline, meeting: _timeline.Meeting) -> View:
 def _numbers(run: Record, columns: Sequence[matrix.Column]) -> list[View]:
     rows: list[tuple[str, list[matrix.Cell | None]]] = []
     for name, node in run["nodes"].items():
-        cells = [matrix.cell({"nodes": {name: node}}, column) for column in columns]
+        cells = matrix.cells({"nodes": {name: node}}, columns)
         if any(cells):
             rows.append((name, cells))
     bars = [shares([matrix.mean(cells[number]) for _name, cells in rows]) for number in range(len(columns))]

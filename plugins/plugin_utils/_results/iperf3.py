@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import typing as t
 
+LARGEST = 1e300
+
 Numbers = dict[str, dict[str, t.Any]]
 
+# So often something may look like the beginning of a document in a text that is none.
+FAILURES = 1000
 _DOCUMENT_START = re.compile(r"^\{", re.MULTILINE)
 _DIRECTIONS = (("", ""), ("_bidir_reverse", "_reverse"))
 
@@ -36,15 +39,18 @@ def numbers_in(text: str) -> Numbers:
 
 def _documents(text: str) -> t.Iterator[dict[str, t.Any]]:
     decoder = json.JSONDecoder()
-    position = 0
+    position = failures = 0
     while True:
         start = _DOCUMENT_START.search(text, position)
         if start is None:
             return
         try:
             document, position = decoder.raw_decode(text, start.start())
-        except ValueError:
+        except (ValueError, RecursionError):
             position = start.end()
+            failures += 1
+            if failures > FAILURES:
+                return
             continue
         if str(_at(document, "start", "version")).startswith("iperf 3"):
             yield document
@@ -79,6 +85,6 @@ def _at(value: t.Any, *keys: str) -> t.Any:
 
 def _number(value: t.Any, key: str) -> float | None:
     number = _at(value, key)
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) <= LARGEST:
         return None
     return number

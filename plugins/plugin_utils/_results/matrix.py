@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import typing as t
 from dataclasses import dataclass
@@ -53,9 +54,9 @@ def columns(runs: t.Iterable[Run]) -> list[Column]:
         for _node, script, name, metric in measurements(run):
             key = (script["name"], name, metric["unit"])
             found[key] = metric.get("better") or found.get(key)
-    named = [metric for _script, metric, _unit in found]
+    named = collections.Counter(metric for _script, metric, _unit in found)
     return [
-        Column(script, metric, unit, better, metric if named.count(metric) == 1 else f"{script}: {metric}")
+        Column(script, metric, unit, better, metric if named[metric] == 1 else f"{script}: {metric}")
         for (script, metric, unit), better in found.items()
     ]
 
@@ -68,14 +69,13 @@ def measurements(run: Run) -> t.Iterator[tuple[str, Run, str, Run]]:
                 yield node, script, name, metric
 
 
-def cell(run: Run, column: Column) -> Cell | None:
-    """What a metric was in a run, None when nobody measured it."""
-    values = [
-        metric["value"]
-        for _node, script, name, metric in measurements(run)
-        if (script["name"], name, metric["unit"]) == (column.script, column.metric, column.unit)
-    ]
-    return Cell(tuple(values)) if values else None
+def cells(run: Run, wanted: t.Sequence[Column]) -> list[Cell | None]:
+    """What each metric was in a run, None where nobody measured it."""
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for _node, script, name, metric in measurements(run):
+        values.setdefault((script["name"], name, metric["unit"]), []).append(metric["value"])
+    found = [values.get((column.script, column.metric, column.unit)) for column in wanted]
+    return [Cell(tuple(each)) if each else None for each in found]
 
 
 def mean(found: Cell | None) -> float | None:

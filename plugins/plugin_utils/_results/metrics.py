@@ -7,31 +7,55 @@
 from __future__ import annotations
 
 import json
-import math
 import typing as t
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import iperf3
 
 SIZE_LIMIT = 33554432
 FILES_LIMIT = 50
+NAMES_LIMIT = 1000
+NAME_LIMIT = 200
+UNIT_LIMIT = 40
+# The sum of all machines' numbers is one too.
+LARGEST = 1e300
 
 Metrics = dict[str, dict[str, t.Any]]
 
 
-def read_metrics(folder: Path) -> Metrics:
+@dataclass
+class Measured:
+    """The numbers that a script left, and in sentences what of them could not be used."""
+
+    metrics: Metrics = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, source: str, found: t.Mapping[str, t.Mapping[str, t.Any]], *, prefer: bool = False) -> None:
+        """Take numbers in, under a name of their source where theirs is taken; ``prefer``: under their own all the same."""
+        for name, metric in found.items():
+            named = name if prefer or name not in self.metrics else f"{source}_{name}"
+            if len(self.metrics) >= NAMES_LIMIT and named not in self.metrics:
+                self.notes.append(f"{source}: only the first {NAMES_LIMIT} numbers are kept")
+                return
+            self.metrics[named] = dict(metric)
+
+
+def read_metrics(folder: Path) -> Measured:
     """The numbers that a script left in its result folder, ``{name: {"value", "unit"}}``; what is no number is left out.
 
     ``metrics.json`` holds ``{name: number}`` or ``{name: {"value": number, "unit": text, "better": "higher"}}``.
-    The JSON output of iperf3, in a file or printed, is read too; a name that ``metrics.json`` gives wins.
+    The JSON output of iperf3, in a file or printed, is read too; a name that ``metrics.json`` gives wins. The files are a
+    stranger's: nothing in them can raise an error.
     """
-    found: Metrics = {}
+    measured = Measured()
     for path in sorted(folder.glob("*.json"))[:FILES_LIMIT]:
         if path.name not in ("metrics.json", "result.json"):
-            _add(found, iperf3.numbers_in(_text(path)), path.stem)
-    _add(found, iperf3.numbers_in(_text(folder / "stdout")), "stdout")
-    found.update(_declared(folder / "metrics.json"))
-    return found
+            measured.add(path.stem, _checked(iperf3.numbers_in(_text(path)), []))
+    measured.add("stdout", _checked(iperf3.numbers_in(_text(folder / "stdout")), []))
+    measured.add("metrics.json", _declared(folder / "metrics.json", measured.notes), prefer=True)
+    return measured
 
 
 def shown(metric: t.Mapping[str, t.Any]) -> str:
@@ -47,20 +71,38 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _add(found: Metrics, more: Metrics, source: str) -> None:
-    for name, metric in more.items():
-        found[name if name not in found else f"{source}_{name}"] = metric
-
-
-def _declared(path: Path) -> Metrics:
+def _declared(path: Path, notes: list[str]) -> Metrics:
+    text = _text(path)
+    if not text:
+        return {}
     try:
-        content = json.loads(_text(path))
-    except ValueError:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        notes.append(f"{path.name} is no JSON that can be read: {why}")
         return {}
     if not isinstance(content, dict):
+        notes.append(f"{path.name} holds no mapping of names to numbers")
         return {}
-    found = {str(name): _metric(value) for name, value in content.items()}
-    return {name: metric for name, metric in found.items() if metric is not None}
+    return _checked(content, notes)
+
+
+def _checked(content: t.Mapping[str, t.Any], notes: list[str]) -> Metrics:
+    found: Metrics = {}
+    refused = []
+    for name, value in content.items():
+        metric = _metric(value)
+        if metric is None:
+            refused.append(name)
+        else:
+            found[_format.printable(name[:NAME_LIMIT])] = metric
+        if len(found) > NAMES_LIMIT:
+            break
+    if refused:
+        shown_names = ", ".join(_format.printable(name[:NAME_LIMIT]) for name in refused[:3])
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+        notes.append(f"metrics.json: {shown_names}{more}: no number")
+    return found
 
 
 def _text(path: Path) -> str:
@@ -75,9 +117,9 @@ def _text(path: Path) -> str:
 def _metric(value: t.Any) -> dict[str, t.Any] | None:
     given = value if isinstance(value, dict) else {"value": value}
     measured = given.get("value")
-    if isinstance(measured, bool) or not isinstance(measured, (int, float)) or not math.isfinite(measured):
+    if isinstance(measured, bool) or not isinstance(measured, (int, float)) or not abs(measured) <= LARGEST:
         return None
-    metric = {"value": measured, "unit": str(given.get("unit") or "")}
+    metric = {"value": measured, "unit": _format.printable(str(given.get("unit") or "")[:UNIT_LIMIT])}
     if given.get("better") in ("higher", "lower"):
         metric["better"] = given["better"]
     return metric

@@ -17,6 +17,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import NodeHistory, RunHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import node_outcome
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.metrics import Measured
 
 Info = t.Mapping[str, t.Any]
 Summary = dict[str, t.Any]
@@ -41,17 +42,18 @@ def summarize(runs: t.Sequence[tuple[Info, Info, t.Sequence[Info]]]) -> Summary:
     }
 
 
-def add_metrics(summary: Summary, metrics_of: t.Callable[[Info, str, Info], Info | None]) -> None:
-    """Add to each script the numbers that it left: ``{name: {"value", "unit"}}``.
+def add_metrics(summary: Summary, measured_by: t.Callable[[Info, str, Info], Measured]) -> None:
+    """Add to each script the numbers that it left: ``{name: {"value", "unit"}}``; and to its node what could not be used.
 
-    :param metrics_of: gives them for a run, a node's name and a script, None when there are none.
+    :param measured_by: gives both for a run, a node's name and a script.
     """
     for run in summary["runs"]:
         for name, node in run["nodes"].items():
             for script in node["scripts"]:
-                metrics = metrics_of(run, name, script)
-                if metrics:
-                    script["metrics"] = dict(metrics)
+                measured = measured_by(run, name, script)
+                if measured.metrics:
+                    script["metrics"] = measured.metrics
+                node["notes"] += [f"{script['kind']} {script['name']}: {note}" for note in measured.notes]
 
 
 def has_failed(script: Info) -> bool:

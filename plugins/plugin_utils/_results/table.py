@@ -161,7 +161,7 @@ def _run_rows(runs: t.Sequence[Part]) -> list[Row]:
     heads = [f"{column.label} ({column.unit})" if column.unit else column.label for column in metrics]
     rows: list[Row] = [["run", *params, "result", "seconds", *heads]]
     for run in runs:
-        cells = [matrix.cell(run, column) for column in metrics]
+        cells = matrix.cells(run, metrics)
         took = seconds(run)
         rows.append(
             [

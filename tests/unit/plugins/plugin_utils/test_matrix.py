@@ -85,14 +85,16 @@ def test_a_cell_holds_what_its_column_names() -> None:
         node(work={"a": measured(4, "GB/s")}),
         node(work={"a": measured(5)}),
     )
-    found = {(column.script, column.metric, column.unit): matrix.cell(one, column) for column in matrix.columns([one])}
+    columns = matrix.columns([one])
+    cells = matrix.cells(one, columns)
+    found = {(column.script, column.metric, column.unit): cell for column, cell in zip(columns, cells, strict=True)}
     assert {key: cell and cell.values for key, cell in found.items()} == {
         ("work", "a", "MB/s"): (1, 5),
         ("work", "b", "MB/s"): (2,),
         ("more", "a", "MB/s"): (3,),
         ("work", "a", "GB/s"): (4,),
     }
-    assert matrix.cell(run(node(work={})), matrix.Column("work", "a", "MB/s")) is None
+    assert matrix.cells(run(node(work={})), [matrix.Column("work", "a", "MB/s")]) == [None]
     assert [(name, script["name"], metric) for name, script, metric, _value in matrix.measurements(one)] == [
         ("n1", "work", "a"),
         ("n1", "work", "b"),

@@ -87,26 +87,26 @@ def test_units_and_what_is_better() -> None:
 )
 def test_what_a_script_declares(content: t.Any, expected: t.Any, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps(content), encoding="utf-8")
-    assert _metrics.read_metrics(tmp_path) == expected
+    assert _metrics.read_metrics(tmp_path).metrics == expected
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": NaN, "b": 1e999}', "\x00"])
 def test_what_is_no_number(text: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(text, encoding="utf-8")
-    assert _metrics.read_metrics(tmp_path) == {}
+    assert _metrics.read_metrics(tmp_path).metrics == {}
 
 
 def test_where_numbers_are_found(tmp_path: Path) -> None:
-    assert _metrics.read_metrics(tmp_path / "nowhere") == {}
+    assert _metrics.read_metrics(tmp_path / "nowhere").metrics == {}
     (tmp_path / "stdout").write_text(f"hello\n{json.dumps(TCP)}\n", encoding="utf-8")
     (tmp_path / "result.json").write_text(json.dumps(TCP), encoding="utf-8")
-    assert values(_metrics.read_metrics(tmp_path)) == {"throughput": 9.412346, "retransmits": 7}
+    assert values(_metrics.read_metrics(tmp_path).metrics) == {"throughput": 9.412346, "retransmits": 7}
     (tmp_path / "up.json").write_text(json.dumps(UDP), encoding="utf-8")
-    found = values(_metrics.read_metrics(tmp_path))
+    found = values(_metrics.read_metrics(tmp_path).metrics)
     assert found["throughput"] == 0.00105
     assert found["stdout_throughput"] == 9.412346
     (tmp_path / "metrics.json").write_text('{"throughput": 3}', encoding="utf-8")
-    assert values(_metrics.read_metrics(tmp_path))["throughput"] == 3
+    assert values(_metrics.read_metrics(tmp_path).metrics)["throughput"] == 3
 
 
 def test_files_that_are_too_large_or_lead_away_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,12 +115,12 @@ def test_files_that_are_too_large_or_lead_away_are_not_read(tmp_path: Path, monk
     folder = tmp_path / "results"
     folder.mkdir()
     (folder / "metrics.json").symlink_to(elsewhere)
-    assert _metrics.read_metrics(folder) == {}
+    assert _metrics.read_metrics(folder).metrics == {}
     (folder / "metrics.json").unlink()
     (folder / "metrics.json").write_text('{"a": 1}', encoding="utf-8")
-    assert values(_metrics.read_metrics(folder)) == {"a": 1}
+    assert values(_metrics.read_metrics(folder).metrics) == {"a": 1}
     monkeypatch.setattr(_metrics, "SIZE_LIMIT", 4)
-    assert _metrics.read_metrics(folder) == {}
+    assert _metrics.read_metrics(folder).metrics == {}
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,48 @@ def test_files_that_are_too_large_or_lead_away_are_not_read(tmp_path: Path, monk
 )
 def test_how_a_number_is_shown(value: float, unit: str, text: str) -> None:
     assert _metrics.shown({"value": value, "unit": unit}) == text
+
+
+DEEP = '{"a": ' + "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("files", "found", "notes"),
+    [
+        ({"metrics.json": "{"}, {}, ["metrics.json is no JSON that can be read: "]),
+        ({"metrics.json": DEEP}, {}, ["metrics.json is no JSON that can be read: it is nested too deep"]),
+        ({"metrics.json": "[1]"}, {}, ["metrics.json holds no mapping of names to numbers"]),
+        ({"metrics.json": '{"a": 1' + "0" * 400 + ', "b": 2}'}, {"b": 2}, ["metrics.json: a: no number"]),
+        (
+            {"metrics.json": '{"a": 1.7e308, "b": -1.7e308, "c": 1e300}'},
+            {"c": 1e300},
+            ["metrics.json: a, b: no number"],
+        ),
+        ({"metrics.json": '{"a\\ud800\\u001b[2J": 1}'}, {"a\ufffd\ufffd[2J": 1}, []),
+        ({"metrics.json": '{"' + "x" * 500 + '": 1}'}, {"x" * 200: 1}, []),
+        (
+            {"metrics.json": '{"a": "x", "b": [], "c": {}, "d": null}'},
+            {},
+            ["metrics.json: a, b, c and 1 more: no number"],
+        ),
+        ({"stdout": DEEP, "metrics.json": '{"a": 1}'}, {"a": 1}, []),
+        ({"other.json": DEEP, "stdout": "{\n" * 5000 + json.dumps(TCP)}, {}, []),
+    ],
+)
+def test_what_a_stranger_writes_costs_its_own_numbers_only(
+    files: dict[str, str], found: dict[str, float], notes: list[str], tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    measured = _metrics.read_metrics(tmp_path)
+    assert values(measured.metrics) == found
+    assert len(measured.notes) == len(notes)
+    assert all(note.startswith(begin) for note, begin in zip(measured.notes, notes, strict=True))
+    json.dumps(measured.metrics, ensure_ascii=False).encode()
+
+
+def test_of_very_many_numbers_some_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({f"n{number}": number for number in range(300_000)}))
+    measured = _metrics.read_metrics(tmp_path)
+    assert list(measured.metrics) == [f"n{number}" for number in range(1000)]
+    assert measured.notes == ["metrics.json: only the first 1000 numbers are kept"]

@@ -9,6 +9,7 @@ import typing as t
 import pytest
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, table
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import summary as _summary
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.metrics import Measured
 
 Record = dict[str, t.Any]
 
@@ -142,7 +143,8 @@ def test_the_table_has_a_line_for_each_script() -> None:
     ]
     result = summary(TWO, events)
     _summary.add_metrics(
-        result, lambda run, node, item: {"speed": {"value": 4.0, "unit": "GB/s"}} if item["name"] == "work" else None
+        result,
+        lambda run, node, item: Measured({"speed": {"value": 4.0, "unit": "GB/s"}} if item["name"] == "work" else {}),
     )
     assert table.text_table(result).splitlines() == [
         "node      roles   script        exit code  seconds  numbers       direct addresses",
@@ -191,7 +193,7 @@ def test_the_matrix_of_runs() -> None:
     assert matrix.constant(runs) == {"mode": "fast"}
     (column,) = matrix.columns(runs)
     assert (column.label, column.unit, column.better) == ("speed", "MB/s", None)
-    cells = [matrix.cell(run, column) for run in runs]
+    cells = [matrix.cells(run, [column])[0] for run in runs]
     assert [matrix.mean(cell) for cell in cells] == [15, 30, None]
     assert cells[0] is not None and cells[0].about == "2 nodes, 10 to 20, sum 30"
     assert cells[1] is not None and cells[1].about == ""
@@ -452,12 +454,16 @@ def test_numbers_are_asked_for_once_for_each_script() -> None:
     numbers = {"speed": {"value": 1, "unit": ""}}
     asked = []
 
-    def metrics_of(run: _summary.Info, node: str, item: _summary.Info) -> _summary.Info | None:
+    def measured_by(run: _summary.Info, node: str, item: _summary.Info) -> Measured:
         asked.append((run["number"], node, item["id"]))
-        return {"test-work": numbers, "test-more": {}}.get(item["id"])
+        if item["id"] == "test-work":
+            return Measured(numbers, ["metrics.json: a: no number"])
+        return Measured()
 
-    _summary.add_metrics(result, metrics_of)
+    _summary.add_metrics(result, measured_by)
     assert asked == [(1, "server-1", "daemon-serve"), (1, "client-1", "test-work"), (1, "client-1", "test-more")]
     scripts = [item for node in result["runs"][0]["nodes"].values() for item in node["scripts"]]
     assert [item.get("metrics") for item in scripts] == [None, numbers, None]
     assert "metrics" not in scripts[2], "none is not an empty one"
+    notes = {name: node["notes"] for name, node in result["runs"][0]["nodes"].items()}
+    assert notes == {"server-1": [], "client-1": ["test work: metrics.json: a: no number"]}
