@@ -20,8 +20,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._names import new_
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange, tree_name
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_job import queued_node_jobs
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_jobs import queued_node_jobs
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import Plan
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
 Result = dict[str, t.Any]
@@ -81,7 +82,7 @@ class ActionModule(DelegatedAction):
         return super().delegate(options, variables)
 
 
-def _split(options: Result) -> Result:
+def _split(options: Result) -> Plan:
     plan = plan_submission(
         options["job"],
         submission_id=options["submission_id"] or new_submission_id(),

@@ -8,9 +8,10 @@ import shlex
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._format import count
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import Plan, PlannedScript
 
 
-def plan_lines(plan: dict[str, t.Any]) -> list[str]:
+def plan_lines(plan: Plan) -> list[str]:
     """What would run, for a person: runs, nodes, roles, addresses, scripts with their parameters, and variables."""
     lines = [f"submission of {plan['job']}: {count(len(plan['runs']), 'run')}"]
     for run in plan["runs"]:
@@ -27,7 +28,7 @@ def plan_lines(plan: dict[str, t.Any]) -> list[str]:
     return lines
 
 
-def _script(script: dict[str, t.Any]) -> str:
+def _script(script: PlannedScript) -> str:
     where = f"{script['root']}/{script['path']}" if script["path"] else "in the job file"
     words = [script["name"], *map(shlex.quote, script["args"])]
     env = _assignments(

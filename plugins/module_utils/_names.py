@@ -18,8 +18,12 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Inp
 
 _ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NOT_SHELL = re.compile(r"[^A-Za-z0-9_]")
 MAX_NAME = 128
+
+# Patterns, for texts that such names are in.
+SHELL_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+SCRIPT_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
 # Addresses of a role are exported under its name; these names mean something else to every script.
 _TAKEN_BY_SCRIPTS = frozenset(
@@ -87,13 +91,23 @@ def check_address(text: t.Any) -> str:
 
 
 def is_shell_name(text: str) -> bool:
-    return _SHELL_NAME.fullmatch(text) is not None
+    return re.fullmatch(SHELL_NAME, text) is not None
+
+
+def is_script_name(text: str) -> bool:
+    """Whether a script can be called that, and so a key of a job that names one, or an option of it."""
+    return re.fullmatch(SCRIPT_NAME, text) is not None
 
 
 def shell_name(name: str) -> str:
     """The variable that a role's addresses are exported under."""
-    variable = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    variable = _NOT_SHELL.sub("_", name)
     return f"_{variable}" if variable[:1].isdigit() else variable
+
+
+def numbered_shell_name(name: str) -> str:
+    """The variable that a script's parameter is handed on as: other letters as their numbers, as LKP's scripts expect."""
+    return _NOT_SHELL.sub(lambda char: f"_{ord(char.group())}_", name)
 
 
 def is_taken_by_scripts(name: str) -> bool:

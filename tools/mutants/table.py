@@ -29,8 +29,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     f"{UTILS}/_links/records.py": LINKS,
     f"{UTILS}/_node/_runner.py": NODE,
     f"{UTILS}/_node/_undo.py": NODE,
+    f"{CONTROLLER}/_job/blocks.py": JOBS,
     f"{CONTROLLER}/_job/expand.py": JOBS,
-    f"{CONTROLLER}/_job/node_plan.py": JOBS,
+    f"{CONTROLLER}/_job/node_scripts.py": JOBS,
     f"{CONTROLLER}/_job/cluster_file.py": (
         f"{UNIT}/plugin_utils/test_cluster_file.py",
         f"{UNIT}/inventory/test_cluster.py",

@@ -13,18 +13,20 @@ import re
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import (
-    REFERENCE,
-    condition_of,
-    inline_script_of,
-    is_ignored,
-    is_script_text,
-    role_of,
+from ansible_collections.lab.multidevice.plugins.module_utils._names import is_script_name
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.blocks import (
+    Data,
+    Entry,
+    InlineScript,
+    JobBlock,
+    Parser,
+    Statement,
 )
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import Library, Script
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import REFERENCE
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import FoundScript, Library
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.values import plain_text
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import (
-    Block,
     Limits,
     Place,
     did_you_mean,
@@ -34,70 +36,73 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source i
     shorten,
 )
 
-Path = tuple[str, ...]
-_PARAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+Path = tuple[Statement, ...]
 _MAX_COMPARED = 200
-_KIND_OF_PREFIX = {"setup": "setup", "daemon": "daemon", "monitor": "monitor", "test": "test", "program": "test"}
 
 
-class Entry(t.NamedTuple):
-    """A key of a block, wherever in the job it stands."""
+class PlacedEntry(t.NamedTuple):
+    """An entry, wherever in the job it stands: the blocks around it from outside in, then itself."""
 
     path: Path
-    value: t.Any
-    place: Place
 
     @property
     def key(self) -> str:
-        return self.path[-1]
+        return self.path[-1].key
+
+    @property
+    def value(self) -> t.Any:
+        return self.path[-1].value
+
+    @property
+    def place(self) -> Place:
+        return self.path[-1].place
 
     @property
     def dotted(self) -> str:
-        return ".".join(role_of(key) or key for key in self.path)
+        return ".".join(statement.shown for statement in self.path)
 
 
-def entries_of(block: Block, above: Path = ()) -> t.Iterator[Entry]:
-    for key, value in block.items():
-        if is_ignored(key, value):
+def entries_of(block: JobBlock, above: Path = ()) -> t.Iterator[PlacedEntry]:
+    for statement in block.statements:
+        if isinstance(statement, Data):
             continue
-        path = (*above, key)
-        if role_of(key) is None and condition_of(key, value) is None and inline_script_of(key) is None:
-            yield Entry(path, value, block.place_of(key))
-        if isinstance(value, Block):
-            yield from entries_of(value, path)
+        path = (*above, statement)
+        if isinstance(statement, Entry):
+            yield PlacedEntry(path)
+        if isinstance(statement.value, JobBlock):
+            yield from entries_of(statement.value, path)
 
 
 class Names:
     """What the keys of one document mean: scripts of the trees, scripts of the job itself, options of both."""
 
-    def __init__(self, block: Block, library: Library) -> None:
+    def __init__(self, block: JobBlock, library: Library) -> None:
         self._library = library
         self._near: dict[tuple[str, float], str] = {}
-        self._inline: dict[str, list[Script]] = {}
+        self._inline: dict[str, list[FoundScript]] = {}
         self.options: set[str] = set()
         self._find_inline(block, library)
         for entry in entries_of(block):
             for script in self.scripts_of(entry.key)[1]:
                 self._declare(script, library)
 
-    def _declare(self, script: Script, library: Library) -> None:
-        # Options of monitors do not change what is tested, so their lists make no runs.
-        if script.kind != "monitor":
+    def _declare(self, script: FoundScript, library: Library) -> None:
+        # Options of others do not change what is tested, so their lists make no runs.
+        if script.kind.properties.is_tested:
             self.options |= library.options(script)
 
-    def _find_inline(self, block: Block, library: Library) -> None:
-        for key, value in block.items():
-            inline = inline_script_of(key)
-            if inline is not None:
-                script = Script(inline.name, inline.kind, library.home, None, value)
-                self._inline[inline.name] = [script]
+    def _find_inline(self, block: JobBlock, library: Library) -> None:
+        for statement in block.statements:
+            if isinstance(statement, InlineScript):
+                script = self.script_of(statement)
+                self._inline[script.name] = [script]
                 self._declare(script, library)
-            elif isinstance(value, Block) and not is_ignored(key, value):
-                self._find_inline(value, library)
+            elif isinstance(statement.value, JobBlock) and not isinstance(statement, Data):
+                self._find_inline(statement.value, library)
 
-    @property
-    def home(self) -> str | None:
-        return self._library.home
+    def script_of(self, inline: InlineScript) -> FoundScript:
+        """The script that the job file gives the text of."""
+        return FoundScript(inline.name, inline.kind, self._library.home, None, inline.value)
 
     def near(self, key: str, cutoff: float = 0.6) -> str:
         """Scripts that may have been meant. To compare names is slow, so that a file of nothing else is not helped."""
@@ -111,16 +116,17 @@ class Names:
         """The file that the key would name as a script if it could be executed."""
         return self._library.not_executable(key)
 
-    def scripts_of(self, key: str) -> tuple[str, list[Script]]:
+    def scripts_of(self, key: str) -> tuple[str, list[FoundScript]]:
         """The name that results of the key are kept under, and the script that it names: none, one, or its parts."""
         prefix, dot, name = key.partition(".")
-        if dot and prefix in _KIND_OF_PREFIX:
-            parts = [script for script in self._find(name) if script.kind == _KIND_OF_PREFIX[prefix]]
+        kind = ScriptKind.of_prefix(prefix) if dot else None
+        if kind is not None:
+            parts = [script for script in self._find(name) if script.kind is kind]
             if parts:
                 return name, parts
         return key, self._find(key)
 
-    def _find(self, key: str) -> list[Script]:
+    def _find(self, key: str) -> list[FoundScript]:
         for name in (key, re.sub(r"-[0-9]+\Z", "", key)):
             scripts = self._inline.get(name) or self._library.find(name)
             if scripts:
@@ -129,17 +135,17 @@ class Names:
 
     def expands(self, key: str) -> bool:
         # As with their options: a list at a monitor's key does not change what is tested.
-        return key in self.options or any(script.kind != "monitor" for script in self.scripts_of(key)[1])
+        return key in self.options or any(script.kind.properties.is_tested for script in self.scripts_of(key)[1])
 
 
 class Run(t.NamedTuple):
-    block: Block
+    block: JobBlock
     params: dict[str, t.Any]
     names: Names
 
 
 def expand(
-    documents: t.Sequence[Block],
+    documents: t.Sequence[JobBlock],
     library: Library,
     params: dict[str, t.Any],
     limits: Limits,
@@ -156,8 +162,8 @@ def expand(
 
 
 def _products(
-    block: Block, names: Names, params: dict[str, t.Any], room: int, limits: Limits
-) -> t.Iterator[tuple[Block, dict[str, t.Any]]]:
+    block: JobBlock, names: Names, params: dict[str, t.Any], room: int, limits: Limits
+) -> t.Iterator[tuple[JobBlock, dict[str, t.Any]]]:
     lists = [entry for entry in entries_of(block) if isinstance(entry.value, list) and names.expands(entry.key)]
     count = 1
     for entry in lists:
@@ -181,21 +187,21 @@ def _too_many_runs(place: Place, limits: Limits) -> InputError:
     )
 
 
-def _replaced(block: Block, path: Path, value: t.Any) -> Block:
+def _replaced(block: JobBlock, path: Path, value: t.Any) -> JobBlock:
     result = block.clone()
-    key = path[0]
-    result[key] = value if len(path) == 1 else _replaced(block[key], path[1:], value)
+    changed, *rest = path
+    result.put(changed.key, _replaced(block[changed.key], tuple(rest), value) if rest else value, changed.place)
     return result
 
 
 def apply_params(
-    documents: t.Sequence[Block], library: Library, params: dict[str, t.Any], warn: t.Callable[[str], None]
-) -> list[Block]:
+    documents: t.Sequence[JobBlock], library: Library, params: dict[str, t.Any], warn: t.Callable[[str], None]
+) -> list[JobBlock]:
     """Picks values from the lists that offer them; sets them everywhere where no list does."""
     blocks = list(documents)
     for name, value in params.items():
         wanted = _as_list(value)
-        if not _PARAM_NAME.fullmatch(name):
+        if not is_script_name(name):
             raise InputError(f'params "{shorten(name)}": this is no name of a parameter; write name=value.')
         if any(isinstance(item, (dict, list)) or "\0" in str(item) for item in wanted):
             raise InputError(f'params "{shorten(name)}": expects a text or a list of texts, not {kind_of(value)}.')
@@ -209,31 +215,33 @@ def apply_params(
     return blocks
 
 
-def _entries_named(block: Block, name: str) -> list[Entry]:
+def _entries_named(block: JobBlock, name: str) -> list[PlacedEntry]:
     return [entry for entry in entries_of(block) if _is_named(entry, name)]
 
 
-def _is_named(entry: Entry, name: str) -> bool:
+def _is_named(entry: PlacedEntry, name: str) -> bool:
     """Whether test, netperf.test or client.netperf.test means this entry."""
     return f".{entry.dotted}".endswith(f".{name}")
 
 
-def _picked(block: Block, library: Library, name: str, wanted: t.Sequence[t.Any]) -> Block | None:
+def _picked(block: JobBlock, library: Library, name: str, wanted: t.Sequence[t.Any]) -> JobBlock | None:
     """The document with only the wanted values of that name left; None if it offers none of them."""
     names = Names(block, library)
     texts = {plain_text(item) for item in wanted}
-    result: Block | None = None
+    result: JobBlock | None = None
     for entry in _entries_named(block, name):
         if isinstance(entry.value, list):
             offered = [item for item in entry.value if plain_text(item) in texts] if names.expands(entry.key) else []
         else:
-            offered = [entry.value] if plain_text(entry.value) in texts and not isinstance(entry.value, Block) else []
+            offered = (
+                [entry.value] if plain_text(entry.value) in texts and not isinstance(entry.value, JobBlock) else []
+            )
         if offered:
             result = _replaced(result or block, entry.path, offered if isinstance(entry.value, list) else offered[0])
     return result
 
 
-def _overridden(block: Block, library: Library, name: str, value: t.Any) -> Block:
+def _overridden(block: JobBlock, library: Library, name: str, value: t.Any) -> JobBlock:
     names = Names(block, library)
     items = [resolve_plain(item) if isinstance(item, str) else item for item in _as_list(value)]
     single = items if isinstance(value, list) else items[0]
@@ -251,10 +259,10 @@ def _as_list(value: t.Any) -> list[t.Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _with_references(block: Block) -> Block:
+def _with_references(block: JobBlock) -> JobBlock:
     if not _holds_reference(block):
         return block
-    return t.cast(Block, _resolved(block, block, "", block.place, False))
+    return t.cast(JobBlock, _resolved(block, block, "", block.place, False))
 
 
 def _holds_reference(value: t.Any) -> bool:
@@ -265,12 +273,12 @@ def _holds_reference(value: t.Any) -> bool:
     return isinstance(value, list) and any(_holds_reference(item) for item in value)
 
 
-def _resolved(value: t.Any, job: Block, key: str, place: Place, in_script: bool) -> t.Any:
-    if isinstance(value, Block):
-        result = Block(value.place)
-        for inner, item in value.items():
-            inner_place = value.place_of(inner)
-            result.put(inner, _resolved(item, job, inner, inner_place, is_script_text(inner)), inner_place)
+def _resolved(value: t.Any, job: JobBlock, key: str, place: Place, in_script: bool) -> t.Any:
+    if isinstance(value, JobBlock):
+        result = JobBlock(value.place)
+        for inner in value.statements:
+            holds_script = isinstance(inner, (InlineScript, Parser))
+            result.put(inner.key, _resolved(inner.value, job, inner.key, inner.place, holds_script), inner.place)
         return result
     if isinstance(value, list):
         return [_resolved(item, job, key, place, in_script) for item in value]
@@ -279,7 +287,7 @@ def _resolved(value: t.Any, job: Block, key: str, place: Place, in_script: bool)
     return value
 
 
-def _resolved_text(text: str, job: Block, key: str, place: Place, in_script: bool) -> str:
+def _resolved_text(text: str, job: JobBlock, key: str, place: Place, in_script: bool) -> str:
     def replacement(match: re.Match[str]) -> str:
         if in_script and match.group(2) is not None:
             return match.group()

@@ -13,8 +13,18 @@ import re
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._names import SHELL_NAME
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.blocks import (
+    ConditionBlock,
+    InlineScript,
+    JobBlock,
+    Parser,
+    Statement,
+    role_key,
+    statement_of,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import check_role
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import KIND_OF_FOLDER
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import KINDS_AS_SEARCHED
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import (
     Block,
     Limits,
@@ -26,60 +36,17 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source i
     unsupported_template,
 )
 
-# Keys whose mappings are data of other tools, or ours; nothing in them is a script or a parameter.
-SETTINGS = frozenset(("cluster_spec", "define_files", "monitors", "pp"))
-# Ours when they hold a mapping by script; a plain value under the same name is a variable like any other.
-SCRIPT_SETTINGS = frozenset(("ready", "timeout"))
-REFERENCE = re.compile(r"<%=\s*([A-Za-z_][A-Za-z0-9_]*)\s*%>|\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+REFERENCE = re.compile(rf"<%=\s*({SHELL_NAME})\s*%>|\{{\{{\s*({SHELL_NAME})\s*\}}\}}")
 _ROLE_KEY = re.compile(r"if\s+role(?:\s+(.*)|:.*)?", re.DOTALL)
-_INLINE_KEY = re.compile(r"script\s+([a-z]+)/((?:[A-Za-z0-9_][A-Za-z0-9_.+-]*/)*)([A-Za-z0-9_][A-Za-z0-9_.+-]*)")
 _SCRIPT_KEY = re.compile(r"script(?:\s|\Z)")
-_IGNORED_INLINE = re.compile(r"script\s+stats/\S+")
-_CONDITION_KEY = re.compile(r"if\s")
 _SHELL_LOOP = re.compile(r"(for|while|until)\s")
 _SHELL_COMMAND = re.compile(r"(function|call|command|source)\s")
 
 
-def role_of(key: str) -> str | None:
-    """The X of "if role X"; None for another key. Keys have been through `read_job_documents`."""
-    return key[len("if role ") :] if key.startswith("if role ") else None
-
-
-def condition_of(key: str, value: t.Any) -> str | None:
-    """The shell condition of an "if <condition>" block, which only the node that runs its scripts can evaluate."""
-    if role_of(key) is None and _CONDITION_KEY.match(key) and (value is None or isinstance(value, Block)):
-        return key[len("if") :].strip().rstrip(": \t")
-    return None
-
-
-class InlineScript(t.NamedTuple):
-    kind: str
-    name: str
-
-
-def is_script_text(key: str) -> bool:
-    """Whether the value of a key is the text of a script, or would be if the key were written well."""
-    return _SCRIPT_KEY.match(key) is not None
-
-
-def inline_script_of(key: str) -> InlineScript | None:
-    match = _INLINE_KEY.fullmatch(key)
-    if match is None or match.group(1) not in KIND_OF_FOLDER:
-        return None
-    return InlineScript(KIND_OF_FOLDER[match.group(1)], match.group(3))
-
-
-def is_ignored(key: str, value: t.Any) -> bool:
-    """Whether a key is no variable and no script: settings of ours, and what is made of the results elsewhere."""
-    if key in SETTINGS or _IGNORED_INLINE.fullmatch(key):
-        return True
-    return key in SCRIPT_SETTINGS and isinstance(value, Block)
-
-
-def read_job_documents(job_file: str, limits: Limits, include_folders: t.Sequence[str]) -> list[Block]:
+def read_job_documents(job_file: str, limits: Limits, include_folders: t.Sequence[str]) -> list[JobBlock]:
     """One mapping for each document: the first as it is, each later one merged, key by key, onto the first."""
     include = _Includer(job_file, limits, include_folders)
-    documents: list[Block] = []
+    documents: list[JobBlock] = []
     for content in load_documents(job_file, limits, include):
         if content is None:
             continue
@@ -91,7 +58,7 @@ def read_job_documents(job_file: str, limits: Limits, include_folders: t.Sequenc
     return [documents[0]] + [_merged(documents[0], later) for later in documents[1:]]
 
 
-def _merged(first: Block, later: Block) -> Block:
+def _merged(first: JobBlock, later: JobBlock) -> JobBlock:
     result = first.clone()
     for key in later:
         result.put(key, later[key], later.place_of(key))
@@ -142,20 +109,21 @@ class _Includer:
         )
 
 
-def _checked(block: Block, top: bool = False) -> Block:
-    """The block with its role keys in one spelling; constructs that are not supported are refused."""
-    result = Block(block.place)
+def _checked(block: Block, top: bool = False) -> JobBlock:
+    """The block with what its keys mean, those of roles in one spelling; constructs that are not supported are refused."""
+    result = JobBlock(block.place)
     for key, value in block.items():
         place = block.place_of(key)
-        role_key = _ROLE_KEY.fullmatch(key)
-        if role_key:
-            key = _role_key(key, role_key.group(1) or "", value, place)
+        of_role = _ROLE_KEY.fullmatch(key)
+        if of_role:
+            key = role_key(_role(key, of_role.group(1) or "", value, place))
             if key in result:
                 first = result.place_of(key).line
                 raise error_at(place, key, f"the key is there twice, first in line {first}; keep one of them.")
         else:
-            _refuse_unsupported(key, value, place, top)
-        result.put(key, _checked_value(value, key, place, is_script_text(key)), place)
+            _refuse_unsupported(statement_of(key, value, place), top)
+        in_script = _SCRIPT_KEY.match(key) is not None
+        result.put(key, _checked_value(value, key, place, in_script), place)
     return result
 
 
@@ -171,7 +139,7 @@ def _checked_value(value: t.Any, key: str, place: Place, in_script: bool) -> t.A
     return value
 
 
-def _role_key(key: str, text: str, value: t.Any, place: Place) -> str:
+def _role(key: str, text: str, value: t.Any, place: Place) -> str:
     role = text.strip().rstrip(": \t")
     if not role:
         raise error_at(place, key, 'the role is missing; write "if role server:".')
@@ -184,18 +152,18 @@ def _role_key(key: str, text: str, value: t.Any, place: Place) -> str:
     check_role(role, place, key)
     if value is not None and not isinstance(value, Block):
         raise error_at(place, key, f"expects the scripts and variables of the role as a mapping, not {kind_of(value)}.")
-    return f"if role {role}"
+    return role
 
 
-def _refuse_unsupported(key: str, value: t.Any, place: Place, top: bool) -> None:
+def _refuse_unsupported(statement: Statement, top: bool) -> None:
+    key, value, place = statement.key, statement.value, statement.place
     if "<%" in key or "{{" in key:
         raise unsupported_template(place, None, key)
     if top and key == "override" and isinstance(value, Block):
         raise error_at(place, key, "is not supported; write the values in the documents that they are meant for.")
     if key == "if-role":
         raise error_at(place, key, 'is not supported; put the script into an "if role X:" block.')
-    condition = condition_of(key, value)
-    if condition is not None and (not condition or "\n" in condition):
+    if isinstance(statement, ConditionBlock) and (not statement.condition or "\n" in statement.condition):
         raise error_at(
             place, key, 'the condition must be one line of shell; write "if role server:" or "if [ -e /file ]:".'
         )
@@ -209,8 +177,8 @@ def _refuse_unsupported(key: str, value: t.Any, place: Place, top: bool) -> None
             key,
             f'"{command.group(1)}" is not supported; write the commands as a "script tests/NAME: |" and run "NAME:".',
         )
-    if is_script_text(key):
-        _refuse_bad_inline(key, value, place)
+    if _SCRIPT_KEY.match(key):
+        _refuse_bad_inline(statement)
     if (
         isinstance(value, list)
         and len(re.findall(r"\w+", key)) > 1
@@ -221,14 +189,14 @@ def _refuse_unsupported(key: str, value: t.Any, place: Place, top: bool) -> None
         )
 
 
-def _refuse_bad_inline(key: str, value: t.Any, place: Place) -> None:
-    if _IGNORED_INLINE.fullmatch(key) and ".." not in key:
-        return
-    if inline_script_of(key) is None or ".." in key:
+def _refuse_bad_inline(statement: Statement) -> None:
+    key, value, place = statement.key, statement.value, statement.place
+    if ".." in key or not isinstance(statement, (InlineScript, Parser)):
+        *others, last = (kind.properties.folder for kind in KINDS_AS_SEARCHED)
         raise error_at(
             place,
             key,
-            'an inline script is written "script tests/NAME: |", with setup, daemon, tests or monitors before the name.',
+            f'an inline script is written "script tests/NAME: |", with {", ".join(others)} or {last} before the name.',
         )
-    if not isinstance(value, str):
+    if isinstance(statement, InlineScript) and not isinstance(value, str):
         raise error_at(place, key, f"expects the text of the script, not {kind_of(value)}.")

@@ -33,8 +33,14 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.direct_networ
     read_networks,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.expand import Run, expand
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import read_job_documents, role_of
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_plan import NodePlan, plan_node
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import read_job_documents
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.node_scripts import NodeScripts, scripts_of_node
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import (
+    Plan,
+    PlannedNode,
+    PlannedRun,
+    SharedPart,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import Library
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.values import parse_params
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import (
@@ -62,7 +68,7 @@ def plan_submission(
     mtu: int | str | t.Sequence[int] | None = None,
     params: dict[str, t.Any] | str | None = None,
     limits: Limits = Limits(),
-) -> dict[str, t.Any]:
+) -> Plan:
     """All runs of a job file, node by node, as plain data.
 
     Everything that can be wrong with the files or the options raises InputError.
@@ -175,8 +181,8 @@ class _Planner:
         self._node_jobs = 0
         self._bytes = 0
 
-    def plan(self, runs: t.Sequence[Run]) -> dict[str, t.Any]:
-        with_roles = [run for run in runs if any(role_of(key) is not None for key in run.block)]
+    def plan(self, runs: t.Sequence[Run]) -> Plan:
+        with_roles = [run for run in runs if run.block.roles]
         if not with_roles:
             place = runs[0].block.place if runs else Place(self._job_file, 0)
             raise error_at(place, None, 'the job has no "if role X:" block, so no machine has anything to do.')
@@ -194,19 +200,14 @@ class _Planner:
     def warn(self, text: str) -> None:
         self._warnings[text] = None
 
-    def _run(self, number: int, run: Run) -> dict[str, t.Any]:
-        role_keys = {role: key for key in run.block for role in [role_of(key)] if role is not None}
-        roles = list(role_keys)
-        if not roles:
-            raise error_at(
-                run.block.place, None, 'the job has no "if role X:" block, so no machine has anything to do.'
-            )
+    def _run(self, number: int, run: Run) -> PlannedRun:
+        roles = list(run.block.roles)
         cluster = self._clusters.of(run.block, roles, self._limits)
-        for role, key in role_keys.items():
+        for role, block in run.block.roles.items():
             if role not in cluster.roles:
                 raise error_at(
-                    run.block.place_of(key),
-                    key,
+                    block.place,
+                    block.key,
                     f'no node of cluster "{cluster.name}" ({cluster.file}) has the role "{role}".'
                     + did_you_mean(role, cluster.roles),
                 )
@@ -244,14 +245,14 @@ class _Planner:
 
     def _nodes(
         self, run: Run, run_id: str, nodes: t.Sequence[ClusterNode], links: t.Sequence[list[Link]]
-    ) -> list[dict[str, t.Any]]:
-        shared: dict[tuple[str, ...], dict[str, t.Any]] = {}
+    ) -> list[PlannedNode]:
+        shared: dict[tuple[str, ...], SharedPart] = {}
         sizes: dict[tuple[str, ...], int] = {}
         result = []
         for number, (node, of_node) in enumerate(zip(nodes, links, strict=True), 1):
             roles = tuple(node.roles)
             if roles not in shared:
-                plan = plan_node(run.block, run.names, roles, self._library.searched, self.warn)
+                plan = scripts_of_node(run.block, run.names, roles, self._library.searched, self.warn)
                 text = json.dumps(_shared_part(plan, roles))
                 shared[roles], sizes[roles] = json.loads(text), len(text)
             self._check_size(sizes[roles])
@@ -259,11 +260,10 @@ class _Planner:
         return result
 
     def _node_job(
-        self, shared: dict[str, t.Any], run_id: str, number: int, node: ClusterNode, links: list[Link]
-    ) -> dict[str, t.Any]:
+        self, shared: SharedPart, run_id: str, number: int, node: ClusterNode, links: list[Link]
+    ) -> PlannedNode:
         job_id, queue = _names.job_id(run_id, number), _names.queue_of(node.name)
         macs, ips = [link.mac for link in links], [link.ip for link in links]
-        about = {"queue": queue, "testbox": queue, "nr_nic": len(node.macs)}
         job = {
             **shared["job"],
             "submission_id": self._submission_id,
@@ -273,7 +273,9 @@ class _Planner:
             "node_roles": shared["node_roles"],
             "direct_macs": " ".join(macs),
             "direct_ips": " ".join(ips),
-            **about,
+            "queue": queue,
+            "testbox": queue,
+            "nr_nic": len(node.macs),
         }
         return {
             **shared,
@@ -283,7 +285,9 @@ class _Planner:
             "direct_ips": ips,
             "direct_prefixes": [link.prefix for link in links],
             "direct_links": as_direct_links(links),
-            **about,
+            "queue": queue,
+            "testbox": queue,
+            "nr_nic": len(node.macs),
             "job": job,
         }
 
@@ -296,8 +300,7 @@ class _Planner:
             )
 
 
-def _shared_part(plan: NodePlan, roles: t.Sequence[str]) -> dict[str, t.Any]:
-    """What nodes with the same roles have in common. It is the same object in all of their node jobs."""
+def _shared_part(plan: NodeScripts, roles: t.Sequence[str]) -> SharedPart:
     return {
         "node": "",
         "job_id": "",

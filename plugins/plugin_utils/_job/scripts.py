@@ -13,18 +13,13 @@ import re
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._names import is_script_name
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import Place, error_at
 
-KIND_OF_FOLDER = {"setup": "setup", "daemon": "daemon", "tests": "test", "monitors": "monitor"}
-_PROGRAM_PARTS = {
-    "setup": "setup",
-    "daemon": "daemon",
-    "run": "test",
-    "monitor": "monitor",
-    "one-shot-monitor": "monitor",
-    "no-stdout-monitor": "monitor",
-}
-_SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+# Where a name is that of several scripts of a tree, one that is tested goes before one that looks on.
+KINDS_AS_SEARCHED = sorted(ScriptKind, key=lambda kind: not kind.properties.is_tested)
+_PROGRAM_FILES = [(kind, file) for kind in KINDS_AS_SEARCHED for file in kind.properties.program_files]
 # What the folders hold besides scripts: descriptions, and the wrapper that the original starts scripts with.
 _NOT_A_SCRIPT = re.compile(r"wrapper|.*\.ya?ml|.*\.[0-9]+")
 _OPTION = re.compile(r"# [-=] ([A-Za-z0-9_.-]+)\s*")
@@ -32,11 +27,11 @@ _HEADER_BYTES = 64 * 1024
 _MAX_ENTRIES = 200_000
 
 
-class Script(t.NamedTuple):
+class FoundScript(t.NamedTuple):
     """A script that can be run: a file of a script tree, or the content that the job file gives it."""
 
     name: str
-    kind: str
+    kind: ScriptKind
     root: str | None
     path: str | None
     content: str | None = None
@@ -47,11 +42,11 @@ class ScriptTree:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(root)
-        self._scripts: dict[str, list[Script]] | None = None
+        self._scripts: dict[str, list[FoundScript]] | None = None
         self._not_executable: dict[str, str] = {}
 
     @property
-    def scripts(self) -> dict[str, list[Script]]:
+    def scripts(self) -> dict[str, list[FoundScript]]:
         if self._scripts is None:
             try:
                 self._scripts = self._index()
@@ -65,12 +60,12 @@ class ScriptTree:
         """The file that would be the script of that name if it could be executed."""
         return None if name in self.scripts else self._not_executable.get(name)
 
-    def _index(self) -> dict[str, list[Script]]:
-        found: dict[str, list[Script]] = {}
-        for folder, kind in KIND_OF_FOLDER.items():
-            for path in self._files(os.path.join(self.root, folder)):
+    def _index(self) -> dict[str, list[FoundScript]]:
+        found: dict[str, list[FoundScript]] = {}
+        for kind in KINDS_AS_SEARCHED:
+            for path in self._files(os.path.join(self.root, kind.properties.folder)):
                 name = os.path.basename(path)
-                if not _SCRIPT_NAME.fullmatch(name) or _NOT_A_SCRIPT.fullmatch(name):
+                if not is_script_name(name) or _NOT_A_SCRIPT.fullmatch(name):
                     continue
                 if not os.access(path, os.X_OK):
                     self._not_executable.setdefault(name, path)
@@ -92,14 +87,14 @@ class ScriptTree:
                 if os.path.isfile(path):
                     yield path
 
-    def _programs(self) -> t.Iterator[tuple[str, list[Script]]]:
+    def _programs(self) -> t.Iterator[tuple[str, list[FoundScript]]]:
         folder = os.path.join(self.root, "programs")
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            if not _SCRIPT_NAME.fullmatch(name):
+            if not is_script_name(name):
                 continue
-            parts: dict[str, Script] = {}
-            for part, kind in _PROGRAM_PARTS.items():
-                path = os.path.join(folder, name, part)
+            parts: dict[ScriptKind, FoundScript] = {}
+            for kind, file in _PROGRAM_FILES:
+                path = os.path.join(folder, name, file)
                 if kind in parts or not os.path.isfile(path):
                     continue
                 if os.access(path, os.X_OK):
@@ -109,8 +104,8 @@ class ScriptTree:
             if parts:
                 yield name, list(parts.values())
 
-    def _script(self, name: str, kind: str, path: str) -> Script:
-        return Script(name, kind, self.root, os.path.relpath(path, self.root))
+    def _script(self, name: str, kind: ScriptKind, path: str) -> FoundScript:
+        return FoundScript(name, kind, self.root, os.path.relpath(path, self.root))
 
 
 class Library:
@@ -138,7 +133,7 @@ class Library:
     def names(self) -> set[str]:
         return {name for tree in self._trees for name in tree.scripts}
 
-    def find(self, name: str) -> list[Script]:
+    def find(self, name: str) -> list[FoundScript]:
         """The parts of the script of that name: one in the older layout, one or more in the newer one."""
         for tree in self._trees:
             if name in tree.scripts:
@@ -149,7 +144,7 @@ class Library:
         """The first file that would be the script of that name if it could be executed."""
         return next(filter(None, (tree.not_executable(name) for tree in self._all_trees)), None)
 
-    def options(self, script: Script) -> frozenset[str]:
+    def options(self, script: FoundScript) -> frozenset[str]:
         """The options that a script declares in its header."""
         if script.content is not None:
             return header_options(script.content)
@@ -176,7 +171,7 @@ def header_options(text: str) -> frozenset[str]:
     return frozenset(options)
 
 
-def refuse_outside(script: Script, place: Place, key: str) -> None:
+def refuse_outside(script: FoundScript, place: Place, key: str) -> None:
     """A link that leads out of the tree would not be there on a node."""
     if script.root is None or script.path is None:
         return

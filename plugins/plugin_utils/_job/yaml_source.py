@@ -15,6 +15,7 @@ import traceback
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._names import SHELL_NAME
 
 YAML_IMPORT_ERROR: str | None
 try:
@@ -337,7 +338,7 @@ class _Composer:
             return
         frame = self._stack.pop()
         text = self._text[frame.event.start_mark.index : event.end_mark.index]
-        if not re.fullmatch(r"\{\{\s*[A-Za-z_][A-Za-z0-9_]*\s*\}\}", text):
+        if not re.fullmatch(rf"\{{\{{\s*{SHELL_NAME}\s*\}}\}}", text):
             raise error_at(self._place(frame.event), None, "a key must be a text, not a list or a mapping.")
         self._attach(text, 1, frame.event)
 

@@ -109,7 +109,7 @@ def module(name: str, register: str | None = None, /, **options: t.Any) -> dict[
     return task
 
 
-def jobs_of(plan: dict[str, t.Any]) -> list[str]:
+def jobs_of(plan: t.Mapping[str, t.Any]) -> list[str]:
     return [node["job_id"] for node in plan["runs"][0]["nodes"]]
 
 

@@ -62,7 +62,7 @@ class JobLab:
         options.setdefault("script_paths", [str(self.tree)])
         plan = plan_submission(str(self.folder / "jobs" / "job.yaml"), submission_id=SUBMISSION, **options)
         json.dumps(plan, allow_nan=False)
-        return plan
+        return t.cast(dict[str, t.Any], plan)
 
     def nodes(self, job: str, **options: t.Any) -> dict[str, dict[str, t.Any]]:
         """The nodes of the only run."""

@@ -8,19 +8,21 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._names import is_shell_name
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.expand import Names, entries_of
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import (
-    condition_of,
-    inline_script_of,
-    is_ignored,
-    role_of,
+from ansible_collections.lab.multidevice.plugins.module_utils._names import is_shell_name, numbered_shell_name
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Passes, ScriptKind
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.blocks import (
+    ConditionBlock,
+    Entry,
+    InlineScript,
+    JobBlock,
+    RoleBlock,
 )
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import Script, refuse_outside
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.expand import Names, entries_of
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import PlannedScript
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import FoundScript, refuse_outside
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.values import (
     arguments,
     cpu_share,
@@ -47,31 +49,48 @@ _DESCRIPTIONS = frozenset(
 )
 
 
+# In a block, scripts of these kinds are called before all others, kind by kind; the others as they stand in the file.
+_COME_FIRST = [kind for kind in ScriptKind if kind.properties.comes_first]
+_IN_TURN = [kind for kind in ScriptKind if not kind.properties.comes_first]
+
+
+class _ByScript(t.NamedTuple):
+    """What a job says of single scripts besides their parameters."""
+
+    ready: dict[str, dict[str, t.Any]]
+    timeouts: dict[str, float]
+
+
 class _Call(t.NamedTuple):
     """A script as it is called at one place of the job."""
 
-    record: dict[str, t.Any]
+    record: PlannedScript
     seen: dict[str, Variable]
     own: dict[str, Variable]
 
 
-class NodePlan(t.NamedTuple):
+class NodeScripts(t.NamedTuple):
+    """What one node runs, and what it has to know for that."""
+
     env: dict[str, str]
     cpu_shares: dict[str, float]
-    scripts: list[dict[str, t.Any]]
+    scripts: list[PlannedScript]
     job: dict[str, t.Any]
 
 
-def plan_node(job: Block, names: Names, roles: t.Sequence[str], searched: t.Sequence[str], warn: Warn) -> NodePlan:
-    walk = _Walk(job, names, frozenset(roles), searched, warn)
-    walk.block(job, {}, {})
+Warn = t.Callable[[str], None]
+
+
+def scripts_of_node(
+    job: JobBlock, names: Names, roles: t.Sequence[str], searched: t.Sequence[str], warn: Warn
+) -> NodeScripts:
+    """The scripts of a node with these roles."""
+    walk = _Walk(names, frozenset(roles), searched, warn)
+    walk.block(job, _ByScript({}, {}))
     common = walk.seen_by_all()
     scripts = [_finished(call, common) for call in walk.calls]
     env, shares = _split(common)
-    return NodePlan(env, shares, scripts, _merged_job(job, walk.roles))
-
-
-Warn = t.Callable[[str], None]
+    return NodeScripts(env, shares, scripts, _merged_job(job, walk.roles))
 
 
 def _split(variables: dict[str, Variable]) -> tuple[dict[str, str], dict[str, float]]:
@@ -79,25 +98,25 @@ def _split(variables: dict[str, Variable]) -> tuple[dict[str, str], dict[str, fl
     return env, {name: value for name, value in variables.items() if not isinstance(value, str)}
 
 
-def _finished(call: _Call, common: dict[str, Variable]) -> dict[str, t.Any]:
+def _finished(call: _Call, common: dict[str, Variable]) -> PlannedScript:
     mine = {name: value for name, value in call.seen.items() if name not in common}
     mine.update(call.own)
     env, shares = _split(mine)
     return {**call.record, "env": env, "cpu_shares": shares}
 
 
-def _merged_job(job: Block, roles: frozenset[str]) -> dict[str, t.Any]:
+def _merged_job(job: JobBlock, roles: frozenset[str]) -> dict[str, t.Any]:
     """The job as this node sees it: blocks of its roles merged into the level where they stand."""
     result: dict[str, t.Any] = {}
-    for key, value in job.items():
-        role = role_of(key)
+    for statement in job.statements:
+        key, value = statement.key, statement.value
         if key == "cluster_spec":
             continue
-        if role is None:
-            _put_unless_other(result, key, _merged_job(value, roles) if isinstance(value, Block) else value, key)
-        elif role in roles:
-            for inner, item in _merged_job(value or Block(job.place), roles).items():
-                _put_unless_other(result, inner, item, f"{role}.{inner}")
+        if not isinstance(statement, RoleBlock):
+            _put_unless_other(result, key, _merged_job(value, roles) if isinstance(value, JobBlock) else value, key)
+        elif value and statement.role in roles:
+            for inner, item in _merged_job(value, roles).items():
+                _put_unless_other(result, inner, item, f"{statement.role}.{inner}")
     return result
 
 
@@ -105,60 +124,67 @@ def _put_unless_other(result: dict[str, t.Any], key: str, value: t.Any, otherwis
     result[key if key not in result or result[key] == value else otherwise] = value
 
 
+class _Use(t.NamedTuple):
+    """An entry that names a script: one, or the parts of a program."""
+
+    entry: Entry
+    shown: str
+    parts: list[FoundScript]
+
+
 class _Walk:
     """Goes through a job as the shell script of the original does, and notes what would be called."""
 
-    def __init__(self, job: Block, names: Names, roles: frozenset[str], searched: t.Sequence[str], warn: Warn) -> None:
+    def __init__(self, names: Names, roles: frozenset[str], searched: t.Sequence[str], warn: Warn) -> None:
         self.roles = roles
         self.calls: list[_Call] = []
         self._names = names
         self._searched = " or ".join(searched)
         self._warn = warn
         self._variables: dict[str, Variable] = {}
-        self._inline: dict[str, Script] = {}
+        self._inline: dict[str, FoundScript] = {}
         self._conditions: list[str] = []
         self._ids: set[str] = set()
 
-    def block(self, block: Block, ready: dict[str, t.Any], timeouts: dict[str, t.Any]) -> None:
-        ready, timeouts = {**ready, **self._ready_of(block)}, {**timeouts, **self._timeouts_of(block)}
-        scripts: list[tuple[str, str, list[Script]]] = []
-        rest: list[tuple[str, str, list[Script]]] = []
-        for key, value in block.items():
-            if is_ignored(key, value):
-                continue
-            inline = inline_script_of(key)
-            if inline is not None:
-                self._inline[inline.name] = Script(inline.name, inline.kind, self._names.home, None, value)
-            elif role_of(key) is not None or condition_of(key, value) is not None:
-                rest.append((key, key, []))
-            else:
-                shown, parts = self._names.scripts_of(key)
+    def block(self, block: JobBlock, around: _ByScript) -> None:
+        """Note what is called in a block, and in those within."""
+        by_script = self._by_script(block, around)
+        uses: list[_Use] = []
+        in_turn: list[_Use | RoleBlock | ConditionBlock] = []
+        for statement in block.statements:
+            if isinstance(statement, InlineScript):
+                self._inline[statement.name] = self._names.script_of(statement)
+            elif isinstance(statement, (RoleBlock, ConditionBlock)):
+                in_turn.append(statement)
+            elif isinstance(statement, Entry):
+                shown, parts = self._names.scripts_of(statement.key)
                 if parts:
-                    scripts.append((key, shown, parts))
-                    rest.append((key, shown, parts))
+                    uses.append(_Use(statement, shown, parts))
+                    in_turn.append(uses[-1])
                 else:
-                    self._variable(block, key, value)
-        for kind in ("setup", "monitor"):
-            for key, shown, parts in scripts:
-                self._call(block, key, shown, parts, (kind,), ready, timeouts)
-        for key, shown, parts in rest:
-            role, value = role_of(key), block[key]
-            if parts:
-                self._call(block, key, shown, parts, ("daemon", "test"), ready, timeouts)
-            elif role is None and value:
-                self._conditional(value, key, block.place_of(key), ready, timeouts)
-            elif role in self.roles and value:
-                self.block(value, ready, timeouts)
+                    self._variable(statement)
+        for kind in _COME_FIRST:
+            for use in uses:
+                self._call(use, (kind,), by_script)
+        for item in in_turn:
+            if isinstance(item, _Use):
+                self._call(item, _IN_TURN, by_script)
+            elif item.value and isinstance(item, ConditionBlock):
+                self._conditional(item, by_script)
+            elif item.value and isinstance(item, RoleBlock) and item.role in self.roles:
+                self.block(item.value, by_script)
 
-    def _conditional(
-        self, block: Block, key: str, place: Place, ready: dict[str, t.Any], timeouts: dict[str, t.Any]
-    ) -> None:
+    def _conditional(self, statement: ConditionBlock, around: _ByScript) -> None:
         """A block whose scripts ask on the node whether they are meant to run; its variables are for them alone."""
-        if not any(self._names.scripts_of(entry.key)[1] for entry in entries_of(block)):
-            raise error_at(place, key, "sets variables but runs no script; set them in the scripts that need them.")
+        if not any(self._names.scripts_of(entry.key)[1] for entry in entries_of(statement.value)):
+            raise error_at(
+                statement.place,
+                statement.key,
+                "sets variables but runs no script; set them in the scripts that need them.",
+            )
         outside = dict(self._variables)
-        self._conditions.append(t.cast(str, condition_of(key, block)))
-        self.block(block, ready, timeouts)
+        self._conditions.append(statement.condition)
+        self.block(statement.value, around)
         self._conditions.pop()
         self._variables = outside
 
@@ -172,16 +198,16 @@ class _Walk:
                     del common[name]
         return common
 
-    def _variable(self, block: Block, key: str, value: t.Any) -> None:
-        place = block.place_of(key)
-        if isinstance(value, Block):
-            self._refuse_background(value, key, place)
+    def _variable(self, entry: Entry) -> None:
+        key, value = entry.key, entry.value
+        if isinstance(value, JobBlock):
+            self._refuse_background(value, key, entry.place)
         if is_shell_name(key):
             share = cpu_share(key, value)
             self._variables[key] = environment_text(key, value) if share is None else share
-        self._warn_of_missing_script(key, value, place)
+        self._warn_of_missing_script(key, value, entry.place)
 
-    def _refuse_background(self, value: Block, key: str, place: Place) -> None:
+    def _refuse_background(self, value: JobBlock, key: str, place: Place) -> None:
         for entry in entries_of(value):
             if self._names.scripts_of(entry.key)[1]:
                 raise error_at(
@@ -190,7 +216,7 @@ class _Walk:
                     f'names no script but holds one, "{shorten(entry.key)}"; a block that runs in the background is not '
                     f"supported, write its keys one level further out.{self._names.near(key)}",
                 )
-        if any(role_of(inner) is not None for inner in value):
+        if any(isinstance(inner, RoleBlock) for inner in value.statements):
             raise error_at(
                 place, key, 'names no script but holds an "if role" block; write that one level further out.'
             )
@@ -208,51 +234,44 @@ class _Walk:
         why = f"{plain} is not executable" if plain else f"no script of that name under {self._searched}"
         self._warn(f"{place}: {shorten(key)}: {why}; {fate}.{near}")
 
-    def _call(
-        self,
-        block: Block,
-        key: str,
-        shown: str,
-        parts: t.Sequence[Script],
-        kinds: t.Sequence[str],
-        ready: dict[str, t.Any],
-        timeouts: dict[str, t.Any],
-    ) -> None:
-        place, value = block.place_of(key), block[key]
+    def _call(self, use: _Use, kinds: t.Sequence[ScriptKind], by_script: _ByScript) -> None:
+        key, value, place = use.entry.key, use.entry.value, use.entry.place
         for kind in kinds:
-            for found in parts:
-                if found.kind != kind:
+            for found in use.parts:
+                if found.kind is not kind:
                     continue
                 script = self._inline.get(found.name, found)
                 refuse_outside(script, place, key)
-                own = self._parameters(value) if isinstance(value, Block) else {}
-                record: dict[str, t.Any] = {
-                    "id": self._unique_id(f"{kind}-{shown}"),
+                own = self._parameters(value) if isinstance(value, JobBlock) else {}
+                record: PlannedScript = {
+                    "id": self._unique_id(f"{kind}-{use.shown}"),
                     "name": script.name,
-                    "kind": kind,
+                    "kind": str(kind),
                     "root": script.root,
                     "path": None if self._conditions else script.path,
                     "content": _guarded(script, self._conditions) if self._conditions else script.content,
-                    "args": [] if isinstance(value, (Block, list)) else arguments(value, place, key),
+                    "args": [] if isinstance(value, (JobBlock, list)) else arguments(value, place, key),
                     "env": {},
                     "cpu_shares": {},
-                    "ready": ready.get(key, ready.get(script.name)) if kind == "daemon" else None,
-                    "timeout": timeouts.get(key, timeouts.get(script.name)),
+                    "ready": by_script.ready.get(key, by_script.ready.get(script.name))
+                    if _can_be_ready(kind)
+                    else None,
+                    "timeout": by_script.timeouts.get(key, by_script.timeouts.get(script.name)),
                 }
                 self.calls.append(_Call(record, dict(self._variables), own))
 
-    def _parameters(self, block: Block) -> dict[str, Variable]:
+    def _parameters(self, block: JobBlock) -> dict[str, Variable]:
         """The parameters of one script; a mapping among them is flattened one level."""
         own: dict[str, Variable] = {}
-        for key, value in block.items():
-            place = block.place_of(key)
-            if role_of(key) is not None:
-                raise error_at(place, key, 'an "if role" block cannot stand among the parameters of a script.')
-            for name, item in value.items() if isinstance(value, Block) else [(key, value)]:
+        for statement in block.statements:
+            key, value = statement.key, statement.value
+            if isinstance(statement, RoleBlock):
+                raise error_at(
+                    statement.place, key, 'an "if role" block cannot stand among the parameters of a script.'
+                )
+            for name, item in value.items() if isinstance(value, JobBlock) else [(key, value)]:
                 share = cpu_share(name, item)
-                # The names that cannot be shell variables are spelled as the original's scripts expect them.
-                variable = re.sub(r"[^A-Za-z0-9_]", lambda char: f"_{ord(char.group())}_", name)
-                own[variable] = environment_text(name, item) if share is None else share
+                own[numbered_shell_name(name)] = environment_text(name, item) if share is None else share
         return own
 
     def _unique_id(self, wanted: str) -> str:
@@ -263,39 +282,36 @@ class _Walk:
         self._ids.add(unique)
         return unique
 
-    def _ready_of(self, block: Block) -> dict[str, t.Any]:
-        content = block.get("ready")
-        if not isinstance(content, Block):
-            return {}
-        result = {}
-        for key, value in content.items():
-            place = content.place_of(key)
-            self._check_script_key(key, place, "ready", "daemon")
-            result[key] = _ready(value, key, place)
-        return result
+    def _by_script(self, block: JobBlock, around: _ByScript) -> _ByScript:
+        """What is said of single scripts in a block, and around it."""
+        ready, timeouts = dict(around.ready), dict(around.timeouts)
+        for key, value, place in _said_of_scripts(block, "ready"):
+            self._check_script_key(key, place, "ready", [kind for kind in ScriptKind if _can_be_ready(kind)])
+            ready[key] = _ready(value, key, place)
+        for key, value, place in _said_of_scripts(block, "timeout"):
+            self._check_script_key(key, place, "timeout", list(ScriptKind))
+            timeouts[key] = _seconds(value, key, place)
+        return _ByScript(ready, timeouts)
 
-    def _timeouts_of(self, block: Block) -> dict[str, t.Any]:
-        content = block.get("timeout")
-        if not isinstance(content, Block):
-            return {}
-        result = {}
-        for key, value in content.items():
-            place = content.place_of(key)
-            self._check_script_key(key, place, "timeout", None)
-            result[key] = _seconds(value, key, place)
-        return result
-
-    def _check_script_key(self, key: str, place: Place, setting: str, kind: str | None) -> None:
+    def _check_script_key(self, key: str, place: Place, setting: str, kinds: t.Sequence[ScriptKind]) -> None:
         scripts = self._names.scripts_of(key)[1]
-        if not any(kind in (None, script.kind) for script in scripts):
-            raise error_at(
-                place,
-                f"{setting}.{key}",
-                f"no {kind or 'script'} of that name.{self._names.near(key)}",
-            )
+        if not any(script.kind in kinds for script in scripts):
+            what = " or ".join(kinds) if len(kinds) < len(ScriptKind) else "script"
+            raise error_at(place, f"{setting}.{key}", f"no {what} of that name.{self._names.near(key)}")
 
 
-def _guarded(script: Script, conditions: t.Sequence[str]) -> str:
+def _can_be_ready(kind: ScriptKind) -> bool:
+    return kind.properties.passes is Passes.WHEN_READY
+
+
+def _said_of_scripts(block: JobBlock, key: str) -> t.Iterator[tuple[str, t.Any, Place]]:
+    said = block.get(key)
+    if isinstance(said, Block):
+        for script, value in said.items():
+            yield script, value, said.place_of(script)
+
+
+def _guarded(script: FoundScript, conditions: t.Sequence[str]) -> str:
     """A script that runs another one only if the conditions hold where it runs."""
     lines = ["#!/bin/sh", *(f"if {condition}; then" for condition in conditions)]
     if script.content is None:
