@@ -24,7 +24,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.blocks import
     Statement,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.job_file import REFERENCE
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import FoundScript, Library
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import FoundScript, InlineScripts, Library
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.values import plain_text
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import (
     Limits,
@@ -79,7 +79,7 @@ class Names:
     def __init__(self, block: JobBlock, library: Library) -> None:
         self._library = library
         self._near: dict[tuple[str, float], str] = {}
-        self._inline: dict[str, list[FoundScript]] = {}
+        self._inline = InlineScripts()
         self.options: set[str] = set()
         self._find_inline(block, library)
         for entry in entries_of(block):
@@ -95,7 +95,7 @@ class Names:
         for statement in block.statements:
             if isinstance(statement, InlineScript):
                 script = self.script_of(statement)
-                self._inline[script.name] = [script]
+                self._inline.add(script)
                 self._declare(script, library)
             elif isinstance(statement.value, JobBlock) and not isinstance(statement, Data):
                 self._find_inline(statement.value, library)
@@ -109,7 +109,7 @@ class Names:
         if (key, cutoff) not in self._near:
             if len(self._near) >= _MAX_COMPARED:
                 return ""
-            self._near[key, cutoff] = did_you_mean(key, self._library.names | set(self._inline), cutoff)
+            self._near[key, cutoff] = did_you_mean(key, self._library.names | self._inline.names, cutoff)
         return self._near[key, cutoff]
 
     def not_executable(self, key: str) -> str | None:
@@ -117,7 +117,10 @@ class Names:
         return self._library.not_executable(key)
 
     def scripts_of(self, key: str) -> tuple[str, list[FoundScript]]:
-        """The name that results of the key are kept under, and the script that it names: none, one, or its parts."""
+        """The name that results of the key are kept under, and the script that it names: none, one, or its parts.
+
+        Inline scripts of one name are parts too; which of them is meant, depends on where the key stands.
+        """
         prefix, dot, name = key.partition(".")
         kind = ScriptKind.of_prefix(prefix) if dot else None
         if kind is not None:
@@ -128,7 +131,7 @@ class Names:
 
     def _find(self, key: str) -> list[FoundScript]:
         for name in (key, re.sub(r"-[0-9]+\Z", "", key)):
-            scripts = self._inline.get(name) or self._library.find(name)
+            scripts = self._inline.find(name) or self._library.find(name)
             if scripts:
                 return scripts
         return []
@@ -246,9 +249,12 @@ def _overridden(block: JobBlock, library: Library, name: str, value: t.Any) -> J
     items = [resolve_plain(item) if isinstance(item, str) else item for item in _as_list(value)]
     single = items if isinstance(value, list) else items[0]
     entries = _entries_named(block, name)
+    set_here = {id(entry.path[-1]) for entry in entries}
     result = block
     for entry in entries:
-        result = _replaced(result, entry.path, items if names.expands(entry.key) else single)
+        # What stands in a value that is replaced goes with it.
+        if set_here.isdisjoint(map(id, entry.path[:-1])):
+            result = _replaced(result, entry.path, items if names.expands(entry.key) else single)
     if not entries:
         result = block.clone()
         result.put(name, single, Place("params", 0))

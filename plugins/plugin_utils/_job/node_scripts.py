@@ -22,7 +22,11 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._job.blocks import
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.expand import Names, entries_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import PlannedScript
-from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import FoundScript, refuse_outside
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.scripts import (
+    FoundScript,
+    InlineScripts,
+    refuse_outside,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.values import (
     arguments,
     cpu_share,
@@ -106,22 +110,24 @@ def _finished(call: _Call, common: dict[str, Variable]) -> PlannedScript:
 
 
 def _merged_job(job: JobBlock, roles: frozenset[str]) -> dict[str, t.Any]:
-    """The job as this node sees it: blocks of its roles merged into the level where they stand."""
+    """The job as this node sees it: blocks of its roles merged into the level where they stand.
+
+    What a role sets otherwise than the level itself, or a role before it, is kept with the role's name before it.
+    """
+    own = {
+        statement.key: _merged_job(statement.value, roles) if isinstance(statement.value, JobBlock) else statement.value
+        for statement in job.statements
+        if not isinstance(statement, RoleBlock) and statement.key != "cluster_spec"
+    }
     result: dict[str, t.Any] = {}
     for statement in job.statements:
-        key, value = statement.key, statement.value
-        if key == "cluster_spec":
-            continue
-        if not isinstance(statement, RoleBlock):
-            _put_unless_other(result, key, _merged_job(value, roles) if isinstance(value, JobBlock) else value, key)
-        elif value and statement.role in roles:
-            for inner, item in _merged_job(value, roles).items():
-                _put_unless_other(result, inner, item, f"{statement.role}.{inner}")
+        if statement.key in own:
+            result[statement.key] = own[statement.key]
+        elif isinstance(statement, RoleBlock) and statement.role in roles and statement.value:
+            for key, value in _merged_job(statement.value, roles).items():
+                is_other = (key in own and own[key] != value) or (key in result and result[key] != value)
+                result[f"{statement.role}.{key}" if is_other else key] = value
     return result
-
-
-def _put_unless_other(result: dict[str, t.Any], key: str, value: t.Any, otherwise: str) -> None:
-    result[key if key not in result or result[key] == value else otherwise] = value
 
 
 class _Use(t.NamedTuple):
@@ -142,27 +148,28 @@ class _Walk:
         self._searched = " or ".join(searched)
         self._warn = warn
         self._variables: dict[str, Variable] = {}
-        self._inline: dict[str, FoundScript] = {}
+        self._inline = InlineScripts()
         self._conditions: list[str] = []
         self._ids: set[str] = set()
 
     def block(self, block: JobBlock, around: _ByScript) -> None:
         """Note what is called in a block, and in those within."""
         by_script = self._by_script(block, around)
-        uses: list[_Use] = []
         in_turn: list[_Use | RoleBlock | ConditionBlock] = []
         for statement in block.statements:
             if isinstance(statement, InlineScript):
-                self._inline[statement.name] = self._names.script_of(statement)
+                self._inline.add(self._names.script_of(statement))
             elif isinstance(statement, (RoleBlock, ConditionBlock)):
                 in_turn.append(statement)
             elif isinstance(statement, Entry):
                 shown, parts = self._names.scripts_of(statement.key)
                 if parts:
-                    uses.append(_Use(statement, shown, parts))
-                    in_turn.append(uses[-1])
+                    in_turn.append(_Use(statement, shown, parts))
                 else:
                     self._variable(statement)
+        # An inline script counts in all of its block, above it too.
+        in_turn = [item._replace(parts=self._meant(item.parts)) if isinstance(item, _Use) else item for item in in_turn]
+        uses = [item for item in in_turn if isinstance(item, _Use)]
         for kind in _COME_FIRST:
             for use in uses:
                 self._call(use, (kind,), by_script)
@@ -187,6 +194,14 @@ class _Walk:
         self.block(statement.value, around)
         self._conditions.pop()
         self._variables = outside
+
+    def _meant(self, parts: list[FoundScript]) -> list[FoundScript]:
+        """Of inline scripts of one name the last that the walk has come by, or else the last of the job."""
+        if parts[-1].content is None:
+            return parts
+        kinds = [part.kind for part in parts]
+        met = [script for script in self._inline.find(parts[-1].name) if script.kind in kinds]
+        return [(met or parts)[-1]]
 
     def seen_by_all(self) -> dict[str, Variable]:
         """Variables that every script of the node sees with one value; the others belong to single scripts."""
@@ -240,7 +255,7 @@ class _Walk:
             for found in use.parts:
                 if found.kind is not kind:
                     continue
-                script = self._inline.get(found.name, found)
+                (script,) = self._meant([found])
                 refuse_outside(script, place, key)
                 own = self._parameters(value) if isinstance(value, JobBlock) else {}
                 record: PlannedScript = {

@@ -37,6 +37,26 @@ class FoundScript(t.NamedTuple):
     content: str | None = None
 
 
+class InlineScripts:
+    """Scripts that a job gives the text of. Later ones go before earlier ones, and replace those of their own kind."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, dict[ScriptKind, FoundScript]] = {}
+
+    def add(self, script: FoundScript) -> None:
+        of_name = self._by_name.setdefault(script.name, {})
+        of_name.pop(script.kind, None)
+        of_name[script.kind] = script
+
+    @property
+    def names(self) -> t.AbstractSet[str]:
+        return self._by_name.keys()
+
+    def find(self, name: str) -> list[FoundScript]:
+        """One of each kind, in the order in which they have been added."""
+        return list(self._by_name.get(name, {}).values())
+
+
 class ScriptTree:
     """One folder that holds daemon/ tests/ setup/ monitors/ or programs/."""
 

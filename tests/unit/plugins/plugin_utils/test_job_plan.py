@@ -88,6 +88,21 @@ def test_names_of_scripts(lab: JobLab, path: str, key: str, expected: list[tuple
     assert all(script["root"] == str(lab.tree) for script in node["scripts"])
 
 
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["setup/foo", "daemon/foo", "tests/foo", "monitors/foo"], "setup/foo"),
+        (["daemon/foo", "tests/foo", "monitors/foo"], "daemon/foo"),
+        (["tests/foo", "monitors/foo"], "tests/foo"),
+        (["programs/foo/one-shot-monitor", "programs/foo/monitor"], "programs/foo/monitor"),
+    ],
+)
+def test_the_folder_that_goes_before_others(lab: JobLab, paths: list[str], expected: str) -> None:
+    lab.scripts(*paths)
+    (script,) = lab.nodes(job("if role server:\n  foo:\n"))["one"]["scripts"]
+    assert script["path"] == expected
+
+
 def test_a_script_of_the_whole_name_comes_before_a_second_time(lab: JobLab) -> None:
     lab.scripts("tests/foo", "tests/foo-2", "setup/bar")
     text = "if role server:\n  foo-2:\n  foo-3:\n  bar-1:\n  script tests/bar-1: x\n"
@@ -643,6 +658,55 @@ def test_an_inline_script_of_another_role(lab: JobLab) -> None:
     assert (script["name"], script["kind"], script["path"], script["content"]) == ("foo", "test", None, "x")
 
 
+KINDS_OF_ONE_NAME = """
+ready: {foo: {port: 80}}
+if role server:
+  script daemon/foo: |
+    #!/bin/sh
+    # - size
+
+  foo: {size: [1, 2]}
+if role client:
+  script monitors/foo: beside
+  foo:
+"""
+
+
+def test_inline_scripts_of_one_name_have_each_the_kind_of_their_own_block(lab: JobLab) -> None:
+    plan = lab.plan(job(KINDS_OF_ONE_NAME))
+    assert [run["params"] for run in plan["runs"]] == [{"size": 1}, {"size": 2}]
+    (daemon,), (monitor,) = (node["scripts"] for node in plan["runs"][0]["nodes"])
+    assert (daemon["id"], daemon["kind"], daemon["ready"]) == ("daemon-foo", "daemon", {"port": 80})
+    assert daemon["content"].startswith("#!/bin/sh")
+    assert (monitor["id"], monitor["kind"], monitor["ready"]) == ("monitor-foo", "monitor", None)
+    assert monitor["content"] == "beside"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        # Where a node has not come by any of them, and where it has come by several, it is the last.
+        ("if role client:\n  script daemon/foo: d\n  script tests/foo: t\nif role server:\n  foo:\n", ["test-foo"]),
+        ("if role server:\n  script tests/foo: t\n  script daemon/foo: d\n  foo:\n", ["daemon-foo"]),
+        ("script tests/foo: t\nif role server:\n  script daemon/foo: d\n  foo:\n", ["daemon-foo"]),
+        ("if role server:\n  foo:\n  script daemon/foo: d\nif role client:\n  script tests/foo: t\n", ["daemon-foo"]),
+        # A kind before the name means the one of that kind, wherever it is.
+        ("if role server:\n  script tests/foo: t\n  script daemon/foo: d\n  test.foo:\n", ["test-foo"]),
+        (
+            "if role client:\n  script tests/foo: t\n  script daemon/foo: d\nif role server:\n  test.foo:\n",
+            ["test-foo"],
+        ),
+        ("if role server:\n  script tests/foo: t\n  script daemon/foo: d\n  daemon.foo:\n  test.foo:\n", None),
+    ],
+)
+def test_which_of_several_inline_scripts_of_one_name_is_meant(
+    lab: JobLab, blocks: str, expected: list[str] | None
+) -> None:
+    node = lab.nodes(job(blocks))["one"]
+    assert script_ids(node) == (expected or ["daemon-foo", "test-foo"])
+    assert [script["content"] for script in node["scripts"]] == [name[0] for name in script_ids(node)]
+
+
 def test_options_are_those_of_the_scripts_that_the_job_names(lab: JobLab) -> None:
     assert len(lab.plan(job("test: [a, b]\nif role server:\n  netserver:\n"))["runs"]) == 1
     assert len(lab.plan(job("test: [a, b]\nif role server:\n  netperf:\n"))["runs"]) == 2
@@ -751,6 +815,14 @@ def test_params_that_the_job_does_not_have_become_variables(lab: JobLab) -> None
     assert plan["warnings"] == ['params: the job has no "runtme"; set as a variable. Did you mean runtime?']
     assert plan["runs"][0]["nodes"][0]["env"] == {"cluster": "pair", "runtime": "300", "runtme": "1m"}
     assert plan["runs"][0]["params"] == {"runtme": "1m"}
+
+
+@pytest.mark.parametrize("value", [5, [5, 6]])
+def test_params_replace_a_mapping_with_all_that_is_in_it(lab: JobLab, value: t.Any) -> None:
+    text = job("a: {a: {a: 1}, b: 2}\nif role server:\n  netperf: {a: 1}\n  b: {c: {a: 2}}\n")
+    node = lab.nodes(text, params={"a": value})["one"]
+    assert (node["job"]["a"], node["job"]["b"]) == (value, {"c": {"a": value}})
+    assert environment(node, "test-netperf")["a"] == "\n".join(map(str, [value] if value == 5 else value))
 
 
 @pytest.mark.parametrize(
@@ -974,6 +1046,34 @@ def test_a_file_that_is_not_executable_is_named_whatever_the_value(
     assert plan["warnings"] == [
         f"{lab.folder}/jobs/job.yaml, line 3: {key}: {lab.tree}/tests/{key} is not executable; {fate}"
     ]
+
+
+def test_the_saved_job_keeps_what_a_role_sets_wherever_it_stands(lab: JobLab) -> None:
+    text = """
+    cluster: pair
+    if role server:
+      x: 1
+      y: {a: 1}
+      same: 5
+      if role server:
+        w: 1
+      w: 2
+    if role client:
+      x: 3
+    x: 2
+    y: {a: 2}
+    same: 5
+    """
+    one, two = (node["job"] for node in lab.nodes(text).values())
+    assert {key: one[key] for key in ("x", "server.x", "y", "server.y", "same")} == {
+        "x": 2,
+        "server.x": 1,
+        "y": {"a": 2},
+        "server.y": {"a": 1},
+        "same": 5,
+    }
+    assert (one["w"], one["server.w"]) == (2, 1) and "server.same" not in one
+    assert (two["x"], two["client.x"]) == (2, 3) and "server.x" not in two
 
 
 def test_the_job_of_a_node_holds_the_blocks_of_its_roles(lab: JobLab) -> None:
