@@ -15,22 +15,11 @@ import tarfile
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind
+
 # What a folder of scripts may hold that its scripts use; a job file may lie in a folder with much else.
-PARTS = (
-    "bin",
-    "daemon",
-    "distro",
-    "etc",
-    "include",
-    "lib",
-    "monitors",
-    "programs",
-    "sbin",
-    "setup",
-    "stats",
-    "tests",
-    "tools",
-)
+_USED_BY_SCRIPTS = ("bin", "distro", "etc", "include", "lib", "sbin", "stats", "tools")
+PARTS = sorted(("programs", *(kind.properties.folder for kind in ScriptKind), *_USED_BY_SCRIPTS))
 
 
 def pack(root: Path, cache: Path) -> tuple[str, Path]:
