@@ -224,7 +224,7 @@ class _Planner:
         return {
             "cluster_id": run_id,
             "number": number,
-            "params": run.params,
+            "params": json.loads(json.dumps(run.params)),
             "cluster": cluster.name,
             "roles": roles,
             "script_roots": self._library.roots,

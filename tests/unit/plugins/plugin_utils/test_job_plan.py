@@ -1293,3 +1293,19 @@ def test_paths_relative_to_the_current_folder(lab: JobLab, monkeypatch: pytest.M
     monkeypatch.chdir(lab.folder / "jobs")
     plan = plan_submission("job.yaml", submission_id="s", script_paths=["../tree"])
     assert plan["job"] == "job.yaml" and plan["runs"][0]["script_roots"] == [str(lab.tree)]
+
+
+def types_in(value: t.Any) -> set[type]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {type(value), *(map(type, value) if isinstance(value, dict) else ())}.union(*map(types_in, inner))
+
+
+def test_the_plan_is_plain_data(lab: JobLab) -> None:
+    class Tagged(str):
+        """A text as Ansible hands it over."""
+
+    lab.scripts("programs/foo/setup", "programs/foo/monitor")
+    text = job("if role server:\n  netserver:\n  foo:\n  netperf: [{test: A}, {test: {a: b}}]\n")
+    plan = lab.plan(text, params={"x": Tagged("y"), "z": [1, 2.5, True, None]})
+    assert plan["runs"][1]["params"] == {"netperf": {"test": {"a": "b"}}, "x": "y", "z": [1, 2.5, True, None]}
+    assert types_in(plan) <= {dict, list, str, int, float, bool, type(None)}
