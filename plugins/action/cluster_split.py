@@ -59,7 +59,8 @@ class ActionModule(DelegatedAction):
 
     def _offer_trees(self, options: Result) -> dict[str, str]:
         """Put the script trees where the workers find them; returns their checksums by folder."""
-        nodes = [node for run in options["plan"]["runs"] for node in run["nodes"]]
+        plan: Plan = options["plan"]
+        nodes = [node for run in plan["runs"] for node in run["nodes"]]
         roots = sorted({script["root"] for node in nodes for script in node["scripts"] if script["root"]})
         exchange = open_exchange(options["exchange"], RedisSettings.from_options(options))
         trees = {}

@@ -49,6 +49,7 @@ from pathlib import Path
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.display import Display
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import Plan
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._screen import Screen, picture
@@ -207,7 +208,7 @@ class CallbackModule(DefaultCallback):
         arguments: t.Mapping[str, t.Any] = fields["args"]
         return arguments
 
-    def _take_plan(self, plan: t.Mapping[str, t.Any], arguments: t.Mapping[str, t.Any]) -> None:
+    def _take_plan(self, plan: Plan, arguments: t.Mapping[str, t.Any]) -> None:
         runs = plan["runs"]
         watcher = self._watch(arguments)
         for run in runs:

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_NETWORK
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.cluster_file import Cluster, ClusterNode
+from ansible_collections.lab.multidevice.plugins.plugin_utils._job.planned import DirectLink
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.yaml_source import kind_of
 
 NETADDR_IMPORT_ERROR: str | None
@@ -145,9 +146,9 @@ def hand_out_addresses(
     return links
 
 
-def as_direct_links(links: t.Sequence[Link]) -> list[dict[str, t.Any]]:
+def as_direct_links(links: t.Sequence[Link]) -> list[DirectLink]:
     """One entry for each card, as the option links of the module direct_link wants them."""
-    cards: dict[str, dict[str, t.Any]] = {}
+    cards: dict[str, DirectLink] = {}
     for link in links:
         card = cards.setdefault(link.mac, {"mac": link.mac, "ip": []})
         card["ip"].append(f"{link.ip}/{link.prefix}")

@@ -27,6 +27,14 @@ class PlannedScript(t.TypedDict):
     timeout: float | None
 
 
+class DirectLink(t.TypedDict):
+    """A card and its direct addresses, as the option links of the module direct_link wants it."""
+
+    mac: str
+    ip: list[str]
+    mtu: t.NotRequired[int]
+
+
 class SharedPart(t.TypedDict):
     """What nodes with the same roles have in common. It is the same object in all of their node jobs."""
 
@@ -46,7 +54,7 @@ class PlannedNode(SharedPart):
     direct_macs: list[str]
     direct_ips: list[str]
     direct_prefixes: list[int]
-    direct_links: list[dict[str, t.Any]]
+    direct_links: list[DirectLink]
     queue: str
     testbox: str
     nr_nic: int
