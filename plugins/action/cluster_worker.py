@@ -18,6 +18,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     MultideviceError,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._names import is_name, queue_of
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ReasonKind, Report, make_reason
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _exchange as exchange
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import ControllerAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
@@ -25,6 +26,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spoo
 
 Result = dict[str, t.Any]
 SLICE = 30.0
+LOCK_PATIENCE = 120.0
 HAND_IN_TIMEOUT = 900.0
 SHORTEST_LEASE = 1.0
 
@@ -49,8 +51,7 @@ class ActionModule(ControllerAction):
         """Do what ``state`` says."""
         if self._task.check_mode:
             return {"changed": True}
-        state: t.Callable[[Result], Result] = getattr(self, f"_{options['state']}")
-        return state(options)
+        return _STATES[options["state"]](self, options)
 
     def _present(self, options: Result) -> Result:
         machine = options["machine"] or platform.node().partition(".")[0]
@@ -109,7 +110,8 @@ class ActionModule(ControllerAction):
             archives = self._fetch_trees(work, spool, options)
         except MultideviceError as error:
             # It would be so for the next worker too.
-            coordinator.report(job_id, "failed", {"text": f"{options['machine'] or platform.node()}: {error}"})
+            text = f"{options['machine'] or platform.node()}: {error}"
+            coordinator.report(job_id, Report.FAILED, make_reason(text, kind=ReasonKind.FAILED))
             raise
         return {"changed": True, "job": {**work, "archives": archives, "results": str(job.results)}}
 
@@ -141,7 +143,11 @@ class ActionModule(ControllerAction):
         return result
 
 
-LOCK_PATIENCE = 120.0
+_STATES: dict[str, t.Callable[[ActionModule, Result], Result]] = {
+    "present": ActionModule._present,
+    "taken": ActionModule._taken,
+    "done": ActionModule._done,
+}
 
 
 def _usual_spool() -> str:

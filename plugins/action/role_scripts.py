@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import PhaseState, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import answers, script_tree
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.node import NodeAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import with_redis_variables
@@ -30,10 +31,9 @@ class ActionModule(NodeAction):
         """Do what ``state`` says."""
         self._task.args = with_redis_variables(self._task.args, variables, self._templar.template)
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF)
-        state: t.Callable[[Result, Result], Result] = getattr(self, f"_{options['state']}")
         if self._task.check_mode and options["state"] not in ("present", "absent", "finished"):
             return {"changed": self._would_change(options)}
-        return state(options, variables)
+        return _STATES[options["state"]](self, options, variables)
 
     def _present(self, options: Result, variables: Result) -> Result:
         if options["ssh"] and options["script_user"]:
@@ -65,7 +65,7 @@ class ActionModule(NodeAction):
             return True
         status = self._request(options, {"op": "status"})
         if options["state"] == "started":
-            return bool(status["phases"][options["phase"]]["state"] == "idle")
+            return bool(status["phases"][options["phase"]]["state"] == PhaseState.IDLE)
         return options["state"] == "collected" or bool(status["busy"])
 
     def _attach(self, options: Result, *, token: str, command: list[str]) -> None:
@@ -99,7 +99,7 @@ class ActionModule(NodeAction):
         if self._task.check_mode:
             return {
                 "changed": begins and self._would_change({**options, "state": "started"}),
-                "answer": "finished",
+                "answer": str(PhaseState.FINISHED),
                 "scripts": [],
             }
         changed = begins and self._started(options, variables)["changed"]
@@ -110,9 +110,9 @@ class ActionModule(NodeAction):
             timeout=options["slice"] + 60,
         )
         result = {"changed": changed, **answer}
-        if answer["answer"] in ("failed", "abort"):
+        if answer["answer"] in (PhaseState.FAILED, Verdict.ABORT):
             result["failed"] = True
-            if answer["answer"] == "failed":
+            if answer["answer"] == PhaseState.FAILED:
                 tail = f"\n{answer['tail']}" if answer["tail"] else ""
                 result["msg"] = f"{self.node}: {answer['text']}{tail}"
             else:
@@ -162,3 +162,13 @@ class ActionModule(NodeAction):
         )
         promised = {"ip": answers.address, "attach": answers.command} if options["state"] == "present" else {}
         return answers.let_in(self.node, answer, promised)
+
+
+_STATES: dict[str, t.Callable[[ActionModule, Result, Result], Result]] = {
+    "present": ActionModule._present,
+    "started": ActionModule._started,
+    "finished": ActionModule._finished,
+    "stopped": ActionModule._stopped,
+    "collected": ActionModule._collected,
+    "absent": ActionModule._absent,
+}

@@ -127,6 +127,26 @@ _PROPERTIES = {
 }
 
 
+class ScriptState(Word):
+    """How far a script has come on its machine."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    READY = "ready"  # of a daemon: it answers
+    ENDED = "ended"
+
+
+class PhaseState(Word):
+    """How far a phase has come on its machine."""
+
+    IDLE = "idle"
+    ARMED = "armed"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
 class Barrier(Word):
     """The barriers of every run, at which all of its nodes meet, in their order."""
 

@@ -15,6 +15,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._defaults import (
     DEFAULT_RESULTS_LIMIT,
     DEFAULT_SLICE,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Phase
 
 # The options of the module role_scripts, shared with its action plugin.
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -24,7 +25,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "choices": ["present", "started", "finished", "stopped", "collected", "absent"],
         "default": "present",
     },
-    "phase": {"type": "str", "choices": ["daemon", "test"]},
+    "phase": {"type": "str", "choices": [str(phase) for phase in Phase]},
     "scripts": {"type": "list", "elements": "dict"},
     "armed": {"type": "bool", "default": False},
     "env": {"type": "dict", "default": {}},

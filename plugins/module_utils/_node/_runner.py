@@ -18,19 +18,24 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _read
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 from ansible_collections.lab.multidevice.plugins.module_utils._node._script import Script
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    EventName,
+    Passes,
+    Phase,
+    PhaseState,
+    ScriptState,
+)
 
-# A phase is a list of scripts that run in order: `daemon` (setup scripts, then daemons), `test` (monitors, then tests).
-IDLE, ARMED, RUNNING, FINISHED, FAILED, STOPPED = "idle", "armed", "running", "finished", "failed", "stopped"
 TIMEOUT_GRACE = 1.0
 KILL_AGAIN = 0.05
 
 
-class Phase:
-    """A list of scripts that run one after another, and how far it has come."""
+class PhaseProgress:
+    """The scripts of a phase, which run one after another, and how far they have come."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: Phase) -> None:
         self.name = name
-        self.state = IDLE
+        self.state = PhaseState.IDLE
         self.scripts: list[Script] = []
         self.position = 0
         self.failed_script: str | None = None
@@ -95,7 +100,7 @@ class Runner:
         self._results = folders.results(folder)
         self._tmp = folders.tmp(folder)
         self._tell = tell
-        self._phases = {name: Phase(name) for name in ("daemon", "test")}
+        self._phases = {name: PhaseProgress(name) for name in Phase}
         self._by_pid: dict[int, Script] = {}
         self._forked: list[Forked] = []
         self._readiness: readiness.Readiness | None = None
@@ -107,27 +112,27 @@ class Runner:
 
     def start(self, phase_name: str, plans: list[dict[str, t.Any]], *, armed: bool) -> bool:
         """Run scripts in order; ``armed``: get them ready, and wait for ``go``. False when the phase was begun before."""
-        phase = self._phases[phase_name]
-        if phase.state != IDLE:
+        phase = self._phases[Phase(phase_name)]
+        if phase.state is not PhaseState.IDLE:
             return False
         phase.scripts = [Script.from_plan(plan) for plan in plans]
-        phase.state = ARMED if armed else RUNNING
+        phase.state = PhaseState.ARMED if armed else PhaseState.RUNNING
         for script in phase.scripts if armed else ():
             # The first test goes with its monitors; those behind it are made ready when it is their turn.
-            if not self._arm(phase, script) or script.kind != "monitor":
+            if not self._arm(phase, script) or script.kind.properties.passes is not Passes.AT_ONCE:
                 break
         self._advance(phase)
         return True
 
     def go(self, phase_name: str) -> bool:
         """Start a phase that is armed; this is all that lies between the word to go and the tests."""
-        phase = self._phases[phase_name]
-        if phase.state != ARMED:
+        phase = self._phases[Phase(phase_name)]
+        if phase.state is not PhaseState.ARMED:
             return False
         ready = [script for script in phase.scripts if script.gate is not None]
         for script in ready:
             scripts.release(script)
-        phase.state = RUNNING
+        phase.state = PhaseState.RUNNING
         for script in ready:
             self._tell_of(script)
         self._advance(phase)
@@ -139,8 +144,8 @@ class Runner:
             self._stop_since = time.monotonic()
             self._kill_at = self._stop_since + grace
         for phase in self._phases.values():
-            if phase.state in (IDLE, ARMED, RUNNING):
-                phase.state = STOPPED
+            if phase.state in (PhaseState.IDLE, PhaseState.ARMED, PhaseState.RUNNING):
+                phase.state = PhaseState.STOPPED
         for script in self._by_pid.values():
             script.stopped = True
         self._forked.clear()
@@ -202,11 +207,11 @@ class Runner:
     def _scripts(self) -> list[Script]:
         return [script for phase in self._phases.values() for script in phase.scripts]
 
-    def _advance(self, phase: Phase) -> None:
-        while phase.state == RUNNING:
+    def _advance(self, phase: PhaseProgress) -> None:
+        while phase.state is PhaseState.RUNNING:
             script = phase.current
             if script is None:
-                self._end_phase(phase, FINISHED)
+                self._end_phase(phase, PhaseState.FINISHED)
                 return
             if script.pid is None:
                 if not self._arm(phase, script):
@@ -217,7 +222,7 @@ class Runner:
                 return
             phase.position += 1
 
-    def _arm(self, phase: Phase, script: Script) -> bool:
+    def _arm(self, phase: PhaseProgress, script: Script) -> bool:
         try:
             scripts.arm(
                 script,
@@ -228,27 +233,27 @@ class Runner:
                 account=self._account,
             )
         except OSError as error:
-            script.state, script.finished, script.exit_code = "ended", time.time(), 126
+            script.state, script.finished, script.exit_code = ScriptState.ENDED, time.time(), 126
             script.note = f"could not be started: {error.strerror or error}"
             script.write_record(self._results)
             self._tell_of(script)
-            self._end_phase(phase, FAILED, script, f"{script.title} {script.note}")
+            self._end_phase(phase, PhaseState.FAILED, script, f"{script.title} {script.note}")
             return False
         if script.pid is None:
             raise RuntimeError(f"{script.title} was started and has no process")
         self._by_pid[script.pid] = script
         return True
 
-    def _has_passed(self, phase: Phase, script: Script) -> bool:
-        if script.kind == "monitor":
+    def _has_passed(self, phase: PhaseProgress, script: Script) -> bool:
+        passes = script.kind.properties.passes
+        if passes is Passes.AT_ONCE:
             return True
-        if script.state == "ended" and not self._has_succeeded(phase, script):
+        ended = script.state is ScriptState.ENDED
+        if ended and not self._has_succeeded(phase, script):
             return False
-        if script.kind != "daemon":
-            return script.state == "ended"
-        return self._is_ready(phase, script)
+        return ended if passes is Passes.WHEN_ENDED else self._is_ready(phase, script)
 
-    def _has_succeeded(self, phase: Phase, script: Script) -> bool:
+    def _has_succeeded(self, phase: PhaseProgress, script: Script) -> bool:
         if script.exit_code == 0 and not script.timed_out:
             return True
         if script.timed_out:
@@ -258,10 +263,10 @@ class Runner:
         else:
             how = f"ended with exit code {script.exit_code}"
         self._readiness = None
-        self._end_phase(phase, FAILED, script, f"{script.kind} script {script.name} {how}")
+        self._end_phase(phase, PhaseState.FAILED, script, f"{script.kind} script {script.name} {how}")
         return False
 
-    def _is_ready(self, phase: Phase, script: Script) -> bool:
+    def _is_ready(self, phase: PhaseProgress, script: Script) -> bool:
         if self._readiness is None:
             environment = {**self.environment, **script.env}
             self._readiness = readiness.Readiness(
@@ -270,30 +275,32 @@ class Runner:
                 environment=environment,
                 account=self._account,
             )
-        if script.skipped or self._readiness.is_ready(ended=script.state == "ended"):
+        if script.skipped or self._readiness.is_ready(ended=script.state is ScriptState.ENDED):
             self._readiness = None
-            if script.state == "running":
-                script.state = "ready"
+            if script.state is ScriptState.RUNNING:
+                script.state = ScriptState.READY
             self._tell_of(script, ready=True)
             return True
         failure = self._readiness.failure()
         if failure:
             self._readiness = None
-            self._end_phase(phase, FAILED, script, f"{script.title} {failure}")
+            self._end_phase(phase, PhaseState.FAILED, script, f"{script.title} {failure}")
         return False
 
-    def _end_phase(self, phase: Phase, state: str, script: Script | None = None, text: str | None = None) -> None:
+    def _end_phase(
+        self, phase: PhaseProgress, state: PhaseState, script: Script | None = None, text: str | None = None
+    ) -> None:
         phase.state, phase.failed_script, phase.text = state, script.id if script else None, text
         tail = ""
         if script is not None and text is not None:
             phase.text, tail = self._explained(script, text)
         code = script.exit_code if script else None
         what = {"phase": phase.name, "state": state, "script": phase.failed_script, "exit_code": code}
-        self._tell("phase", **what, text=phase.text, tail=tail)
+        self._tell(EventName.PHASE, **what, text=phase.text, tail=tail)
 
     def _ended(self, script: Script, pid: int, code: int) -> None:
-        was_ready = script.state == "ready"
-        script.state, script.exit_code, script.finished = "ended", code, time.time()
+        was_ready = script.state is ScriptState.READY
+        script.state, script.exit_code, script.finished = ScriptState.ENDED, code, time.time()
         if script.gate is not None:
             os.close(script.gate)
             script.gate = None
@@ -301,7 +308,7 @@ class Runner:
             script.skipped, script.note = True, "its condition does not hold on this machine"
         script.write_record(self._results)
         self._tell_of(script)
-        if script.kind != "daemon" or script.stopped:
+        if script.kind.properties.passes is not Passes.WHEN_READY or script.stopped:
             return
         if code == 0:
             forked = Forked(script, pid)
@@ -330,7 +337,7 @@ class Runner:
         script.note = f"{script.title} ended during the run with {how}"
         script.write_record(self._results)
         text, tail = self._explained(script, script.note)
-        self._tell("died", script=script.id, exit_code=code, text=text, tail=tail)
+        self._tell(EventName.DIED, script=script.id, exit_code=code, text=text, tail=tail)
 
     def _explained(self, script: Script, text: str) -> tuple[str, str]:
         """The text with the last line of the script's output and the state of the disk; the end of the output."""
@@ -340,8 +347,8 @@ class Runner:
         return text + scripts.full_disk_note(self._results), tail
 
     def _tell_of(self, script: Script, **more: t.Any) -> None:
-        failed = script.state == "ended" and script.exit_code != 0
-        self._tell("script", script=script.record(), tail=script.tail(self._results) if failed else "", **more)
+        failed = script.state is ScriptState.ENDED and script.exit_code != 0
+        self._tell(EventName.SCRIPT, script=script.record(), tail=script.tail(self._results) if failed else "", **more)
 
     def _check_times(self) -> None:
         now = time.monotonic()
@@ -367,11 +374,11 @@ class Runner:
     @staticmethod
     def _is_timed(script: Script) -> bool:
         """A daemon's time limit is for its start; once it is ready it may run on."""
-        return bool(script.timeout and script.since) and not script.timed_out and script.state == "running"
+        return bool(script.timeout and script.since) and not script.timed_out and script.state is ScriptState.RUNNING
 
     @staticmethod
     def _processes_of(script: Script) -> list[int]:
-        living = script.pid is not None and script.state != "ended"
+        living = script.pid is not None and script.state is not ScriptState.ENDED
         below = [script.pid, *processes.descendants(script.pid)] if living and script.pid is not None else []
         marked = processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id)
         return [*below, *[pid for pid in marked if pid not in below]]

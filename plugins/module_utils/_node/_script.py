@@ -16,9 +16,11 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account, own
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind, ScriptState
 
 TAIL_BYTES = 4096
 TAIL_LINES = 20
@@ -31,7 +33,7 @@ class Script:
 
     id: str
     name: str
-    kind: str
+    kind: ScriptKind
     root: str | None = None
     path: str | None = None
     content: str | None = None
@@ -44,7 +46,7 @@ class Script:
     pid: int | None = None
     gate: int | None = None
     since: float | None = None  # its start, by the clock that nobody sets
-    state: str = "waiting"  # waiting, running, ready, ended
+    state: ScriptState = ScriptState.WAITING
     exit_code: int | None = None
     started: float | None = None
     finished: float | None = None
@@ -55,9 +57,19 @@ class Script:
 
     @classmethod
     def from_plan(cls, plan: dict[str, t.Any]) -> Script:
-        """From a script of the plan; keys that only the controller needs are left aside."""
+        """From a script of the plan; keys that only the controller needs are left aside.
+
+        :raises NodeError: it is of no kind that there is.
+        """
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{key: value for key, value in plan.items() if key in names})
+        known = {key: value for key, value in plan.items() if key in names}
+        try:
+            known["kind"] = ScriptKind(plan.get("kind"))
+        except ValueError:
+            raise NodeError(
+                f"scripts: {plan.get('id')} has the kind {plan.get('kind')!r}, right would be {', '.join(ScriptKind)}"
+            ) from None
+        return cls(**known)
 
     def record(self) -> dict[str, t.Any]:
         """What ``result.json`` and the answers to the controller say of the script."""
@@ -67,7 +79,7 @@ class Script:
     @property
     def title(self) -> str:
         """What messages call it."""
-        return f"daemon {self.name}" if self.kind == "daemon" else f"{self.kind} script {self.name}"
+        return f"daemon {self.name}" if self.kind is ScriptKind.DAEMON else f"{self.kind} script {self.name}"
 
     def folder(self, results: Path) -> Path:
         """Its ``RESULT_ROOT``, which holds its output too."""
@@ -185,7 +197,7 @@ def release(script: Script) -> None:
     if script.gate is None:
         raise RuntimeError(f"{script.title} is not ready to be released")
     spawn.open_gate(script.gate)
-    script.gate, script.started, script.since, script.state = None, time.time(), time.monotonic(), "running"
+    script.gate, script.started, script.since, script.state = None, time.time(), time.monotonic(), ScriptState.RUNNING
 
 
 def was_skipped(script: Script, tmp: Path) -> bool:

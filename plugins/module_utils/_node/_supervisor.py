@@ -37,6 +37,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
 from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Client, Message
 from ansible_collections.lab.multidevice.plugins.module_utils._node._runner import Runner
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 
 END_GRACE = 1.0
 
@@ -162,10 +163,10 @@ class Supervisor:
                 raise NodeError("a script can ask for barriers and messages only")
             if client.role == "controller":
                 self.lease_end = _now() + self.lease
-            operation = getattr(self, f"_op_{request['op']}", None)
+            operation = _OPERATIONS.get(request["op"])
             if operation is None:
                 raise NodeError(f"the supervisor knows no {request['op']!r}")
-            reply = operation(client, request)
+            reply = operation(self, client, request)
             if reply is None:
                 return
             answer.update(ok=True, **reply)
@@ -283,7 +284,7 @@ class Supervisor:
     def _answer_stops(self) -> None:
         if self.stopping and self.runner.is_idle():
             if any(busy for _client, _number, busy in self.stopping):
-                self._tell("stopped", took=self.runner.stopping_for)
+                self._tell(EventName.STOPPED, took=self.runner.stopping_for)
             for client, number, busy in self.stopping:
                 self._send(client, {"id": number, "ok": True, "changed": busy})
             self.stopping.clear()
@@ -361,6 +362,27 @@ class Supervisor:
         self.runner.write_records()
         notes = [f"process {pid} cannot be ended" for pid in left]
         return notes + undo.undo(self.folder, keep_trees=keep_trees)
+
+
+# What a client may ask for.
+_OPERATIONS: dict[str, t.Callable[[Supervisor, Client, Message], Message | None]] = {
+    "hello": Supervisor._op_hello,
+    "alive": Supervisor._op_alive,
+    "status": Supervisor._op_status,
+    "export": Supervisor._op_export,
+    "has_tree": Supervisor._op_has_tree,
+    "put_tree": Supervisor._op_put_tree,
+    "links": Supervisor._op_links,
+    "ssh_key": Supervisor._op_ssh_key,
+    "start": Supervisor._op_start,
+    "go": Supervisor._op_go,
+    "stop": Supervisor._op_stop,
+    "collect": Supervisor._op_collect,
+    "read": Supervisor._op_read,
+    "end": Supervisor._op_end,
+    "ask": Supervisor._op_ask,
+    "answer": Supervisor._op_answer,
+}
 
 
 def _now() -> float:

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
-from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, EventName, ScriptKind, Verdict
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    Barrier,
+    EventName,
+    ScriptKind,
+    ScriptState,
+    Verdict,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import Event, NodeHistory, RunHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import table
 
@@ -143,10 +149,10 @@ class RunView:
         label = _label(script)
         if event["data"].get("ready"):
             yield Note(f"{label} is ready", event["node"], event["data"]["at"] - script["started"])
-        elif script["state"] == "running":
+        elif script["state"] == ScriptState.RUNNING:
             if script["kind"] == ScriptKind.TEST:
                 yield Note(f"{label} runs", event["node"])
-        elif script["state"] == "ended":
+        elif script["state"] == ScriptState.ENDED:
             if self.history.verdict is None:
                 self._goes_on(event)
             if not script["stopped"]:

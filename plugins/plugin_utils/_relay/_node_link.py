@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._attach import NOBODY_THERE
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, Reason
 
 LINE_LIMIT = 32 * 1048576
 RECONNECT_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
@@ -60,7 +61,7 @@ class NodeLink:
         self.heard = _now()
         self.phases: dict[str, Message] = {}
         self.scripts: dict[str, Message] = {}
-        self.aborted: Message | None = None
+        self.aborted: Reason | None = None
         self.clock = Clock()
         self.changed = asyncio.Condition()
         self._commands = commands
@@ -232,9 +233,9 @@ class NodeLink:
         if event["seq"] <= self._seen:
             return
         self._seen = event["seq"]
-        if event["event"] == "phase":
+        if event["event"] == EventName.PHASE:
             self.phases[event["phase"]] = event
-        elif event["event"] == "script":
+        elif event["event"] == EventName.SCRIPT:
             self.scripts[event["script"]["id"]] = event["script"]
         self._on_event(self, event)
 

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
 
 RECEIVE_SLICE = 5.0
@@ -33,7 +34,7 @@ class Questions:
         self._positions: dict[tuple[str, str], str] = {}
         self._reading: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
-        self._aborted: Message | None = None
+        self._aborted: Reason | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=RECEIVERS, thread_name_prefix="questions")
 
@@ -45,7 +46,7 @@ class Questions:
 
     def take_verdict(self, entry: Message) -> None:
         """Wake those who wait at the barrier that was released, or all of them when the run was aborted."""
-        if entry["verdict"] == "abort":
+        if entry["verdict"] == Verdict.ABORT:
             self._aborted = entry["reason"]
             woken = list(self._waiting)
         else:
@@ -82,7 +83,7 @@ class Questions:
         )
         if arrival.verdict is None:
             await asyncio.shield(released)
-        elif arrival.verdict == "abort":
+        elif arrival.verdict == Verdict.ABORT:
             self._aborted = arrival.reason
         if self._aborted is not None and arrival.verdict != name:
             raise MultideviceError(f"the run was aborted: {records.explain(self._aborted)}")
@@ -109,7 +110,7 @@ class Questions:
                 if got.messages:
                     self._positions[mine] = got.messages[0]["position"]
                     return {"value": got.messages[0]["value"]}
-                if got.verdict == "abort":
+                if got.verdict == Verdict.ABORT:
                     raise MultideviceError(f"the run was aborted: {records.explain(got.reason)}")
                 if deadline is not None and loop.time() >= deadline:
                     raise MultideviceError(f"nobody has sent {key!r} within {timeout:g} s")

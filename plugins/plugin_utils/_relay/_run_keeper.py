@@ -15,6 +15,17 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    Barrier,
+    EventName,
+    Phase,
+    PhaseState,
+    Reason,
+    ReasonKind,
+    Report,
+    Verdict,
+    make_reason,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import (
     PINGS_PER_LEASE,
     Message,
@@ -45,7 +56,7 @@ class RunKeeper:
         self.lease = lease
         self.links: dict[str, NodeLink] = {}
         self._heard: dict[str, float] = {}
-        self.reason: Message | None = None
+        self.reason: Reason | None = None
         self.has_begun = False
         self._leaving: set[str] = set()
         self._ready = False
@@ -60,7 +71,7 @@ class RunKeeper:
         """Take a node in: from now on its lease is kept."""
         self.links[link.node] = link
         await self._call(self.coordinator.renew, self.cluster_id, [link.node], LEASE_SHARE * self.lease)
-        self.tell(link, "prepared")
+        self.tell(link, EventName.PREPARED)
         self.give_verdicts(link)
 
     def give_verdicts(self, link: NodeLink) -> None:
@@ -69,7 +80,7 @@ class RunKeeper:
             link.aborted = self.reason
             link.send({"op": "stop", "grace": link.grace})
         elif self._ready:
-            link.send({"op": "go", "phase": "test"})
+            link.send({"op": "go", "phase": Phase.TEST})
 
     async def release(self, link: NodeLink) -> None:
         """Let a node go whose part is over; it can no longer be lost."""
@@ -103,11 +114,11 @@ class RunKeeper:
 
     async def abort(self, text: str, node: str | None = None) -> None:
         """Abort the run for a reason that lies in the controller, of whose nodes none is left to report it itself."""
-        reason = {"node": node, "script": None, "exit_code": None, "text": text}
+        reason = make_reason(text, node=node)
         with contextlib.suppress(CoordinationError):
             await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
             for link in list(self.links.values()):
-                await self._call(self.coordinator.report, link.job_id, "abort", reason)
+                await self._call(self.coordinator.report, link.job_id, Report.ABORT, reason)
 
     def tell(self, link: NodeLink | None, what: str, data: Message | None = None) -> None:
         """Put into the run's timeline what the controller knows of a node, or of the whole run."""
@@ -117,7 +128,7 @@ class RunKeeper:
     def take_gone(self, link: NodeLink) -> None:
         """A supervisor was killed, or has cleaned up when its lease was over, before its part of the run was."""
         if self.links.get(link.node) is link and link.node not in self._leaving:
-            self._fail(link, {"node": link.node, "script": None, "exit_code": None, "text": link.loss})
+            self._fail(link, str(link.loss))
 
     def take_event(self, link: NodeLink, event: Message) -> None:
         """Pass on what a node's supervisor says."""
@@ -126,16 +137,17 @@ class RunKeeper:
             self._questions.take(link, event)
             return
         data = {key: value for key, value in event.items() if key not in ("seq", "event")}
-        if what == "died" or (what == "phase" and event["state"] == "failed"):
-            self._fail(link, {key: event[key] for key in ("script", "exit_code", "text")})
+        if what == EventName.DIED or (what == EventName.PHASE and event["state"] == PhaseState.FAILED):
+            self._fail(link, event["text"], script=event["script"], exit_code=event["exit_code"])
         self.tell(link, what, data)
         skew = self._skew.take_event(link, event, self.links.values())
         if skew is not None:
-            self.tell(None, "start_skew", skew)
+            self.tell(None, EventName.START_SKEW, skew)
 
-    def _fail(self, link: NodeLink, reason: Message) -> None:
+    def _fail(self, link: NodeLink, text: str, *, script: str | None = None, exit_code: int | None = None) -> None:
         """Ahead of everything else that is to be passed on: others are stopped by it."""
-        report = self._call(self.coordinator.report, link.job_id, "failed", {"node": link.node, **reason})
+        reason = make_reason(text, kind=ReasonKind.FAILED, node=link.node, script=script, exit_code=exit_code)
+        report = self._call(self.coordinator.report, link.job_id, Report.FAILED, reason)
         task = asyncio.create_task(self._try(report))
         self._failures.add(task)
         task.add_done_callback(self._failures.discard)
@@ -166,15 +178,15 @@ class RunKeeper:
                 LOG.error("%s: %s", self.cluster_id, error)
                 away_since = away_since or loop.time()
                 if loop.time() - away_since > self.lease:
-                    await self._take_abort({"node": None, "script": None, "exit_code": None, "text": str(error)})
+                    await self._take_abort(make_reason(str(error)))
                 await asyncio.sleep(1)
                 continue
             for entry in entries:
                 self._questions.take_verdict(entry)
                 self.has_begun = True
-                if entry["verdict"] == "abort":
+                if entry["verdict"] == Verdict.ABORT:
                     await self._take_abort(entry["reason"])
-                elif entry["barrier"] == "ready" and not self._ready:
+                elif entry["barrier"] == Barrier.READY and not self._ready:
                     self._ready = True
                     for link in self.links.values():
                         self.give_verdicts(link)
@@ -185,7 +197,7 @@ class RunKeeper:
             self.coordinator.sweep(self.cluster_id)
         return position, entries
 
-    async def _take_abort(self, reason: Message) -> None:
+    async def _take_abort(self, reason: Reason) -> None:
         if self.reason is not None:
             return
         self.reason = reason

@@ -16,12 +16,21 @@ import os
 import shutil
 import sys
 import tempfile
+import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    EventName,
+    PhaseState,
+    ReasonKind,
+    Report,
+    Verdict,
+    make_reason,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import LINE_LIMIT, Message, NodeLink
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
@@ -116,8 +125,7 @@ class Relay:
             while line := await reader.readline():
                 request = json.loads(line)
                 try:
-                    operation = getattr(self, f"_op_{request['op']}")
-                    answer = {"ok": True, **(await operation(request))}
+                    answer = {"ok": True, **(await _OPERATIONS[request["op"]](self, request))}
                 except (MultideviceError, OSError) as error:
                     answer = {"ok": False, "text": str(error)}
                 except Exception as error:  # A fault of ours in one operation must not take down the others.
@@ -259,7 +267,7 @@ class Relay:
         """A run whose results are not complete does not count as good, whatever its verdict was before."""
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None:
-            keeper.tell(link, "results_lost", {"text": why.removeprefix(f"{link.node}: ")})
+            keeper.tell(link, EventName.RESULTS_LOST, {"text": why.removeprefix(f"{link.node}: ")})
 
     async def _fetch(self, link: NodeLink, dest: Path, limit: int) -> Message:
         status: Message = {}
@@ -280,7 +288,7 @@ class Relay:
             await asyncio.to_thread(functools.partial(archive.unpack, Path(stream.name), dest, limit=limit))
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None and piece["notes"]:
-            keeper.tell(link, "collected", {"notes": piece["notes"]})
+            keeper.tell(link, EventName.COLLECTED, {"notes": piece["notes"]})
         return {"notes": piece["notes"], "scripts": status["scripts"], "phases": status["phases"]}
 
     async def _op_promise_results(self, request: Message) -> Message:
@@ -329,15 +337,15 @@ class Relay:
         """Abort the run of a node job in which a task has failed, if any node of that run is kept here."""
         keeper = self.keepers.get(cluster_of(request["job_id"]))
         if keeper is not None:
-            reason = {"text": request["text"]}
-            await asyncio.to_thread(keeper.coordinator.report, request["job_id"], "failed", reason)
+            reason = make_reason(request["text"], kind=ReasonKind.FAILED)
+            await asyncio.to_thread(keeper.coordinator.report, request["job_id"], Report.FAILED, reason)
         return {"reported": keeper is not None}
 
     async def _end_supervisor(self, link: NodeLink, *, keep_trees: bool) -> None:
         await link.request({"op": "end", "keep_trees": keep_trees}, timeout=END_TIMEOUT)
         keeper = self.keepers.get(link.cluster_id or "")
         if keeper is not None:
-            keeper.tell(link, "left")
+            keeper.tell(link, EventName.LEFT)
 
     def _link(self, request: Message) -> NodeLink:
         link = self.links.get((request["job_id"], request["node"]))
@@ -364,14 +372,13 @@ class Relay:
     @staticmethod
     def _outcome(link: NodeLink, phase: str) -> Message | None:
         event = link.phases.get(phase)
-        state = event["state"] if event else None
-        if event is not None and state in ("finished", "failed"):
+        if event is not None and event["state"] in (PhaseState.FINISHED, PhaseState.FAILED):
             keys = ("script", "exit_code", "text", "tail")
-            return {"answer": state, **{key: event[key] for key in keys}}
+            return {"answer": event["state"], **{key: event[key] for key in keys}}
         if link.aborted is not None:
-            return {"answer": "abort", **link.aborted}
+            return {"answer": Verdict.ABORT, **link.aborted}
         if link.loss:
-            return {"answer": "failed", "script": None, "exit_code": None, "text": link.loss, "tail": ""}
+            return {"answer": PhaseState.FAILED, "script": None, "exit_code": None, "text": link.loss, "tail": ""}
         return None
 
     async def _keeper(self, request: Message) -> RunKeeper | None:
@@ -395,6 +402,28 @@ class Relay:
             if not keeper.links:
                 self.keepers.pop(keeper.cluster_id, None)
                 await keeper.close()
+
+
+# What a task may ask for.
+_OPERATIONS: dict[str, t.Callable[[Relay, Message], t.Coroutine[t.Any, t.Any, Message]]] = {
+    "hello": Relay._op_hello,
+    "embedded_redis": Relay._op_embedded_redis,
+    "follow": Relay._op_follow,
+    "attach": Relay._op_attach,
+    "attached": Relay._op_attached,
+    "request": Relay._op_request,
+    "put_tree": Relay._op_put_tree,
+    "make_key": Relay._op_make_key,
+    "keys": Relay._op_keys,
+    "wait": Relay._op_wait,
+    "collect": Relay._op_collect,
+    "promise_results": Relay._op_promise_results,
+    "worker_begin": Relay._op_worker_begin,
+    "worker_take": Relay._op_worker_take,
+    "worker_done": Relay._op_worker_done,
+    "detach": Relay._op_detach,
+    "failed": Relay._op_failed,
+}
 
 
 def main() -> None:

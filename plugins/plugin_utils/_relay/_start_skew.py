@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, Phase, ScriptKind
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
 
 
@@ -27,11 +28,11 @@ class StartSkew:
         """
         if self._told:
             return None
-        if event["event"] == "script":
+        if event["event"] == EventName.SCRIPT:
             script = event["script"]
-            if script["kind"] == "test" and script["started"] is not None:
+            if script["kind"] == ScriptKind.TEST and script["started"] is not None:
                 self._starts.setdefault(link.node, link.clock.ours(script["started"]))
-        elif event["event"] == "phase" and event["phase"] == "test":
+        elif event["event"] == EventName.PHASE and event["phase"] == Phase.TEST:
             self._without.add(link.node)
         if not self._starts or any(other.node not in {*self._starts, *self._without} for other in links):
             return None

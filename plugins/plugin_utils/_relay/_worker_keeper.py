@@ -22,6 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queu
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message
 from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
@@ -158,7 +159,7 @@ class WorkerKeeper:
                     exchange.put(job.archive_name, archive, keep_seconds=work["settings"]["retention"])
         if notes:
             node = self._coordinator.node(job.job_id)["node"]
-            self._coordinator.event(cluster_of(job.job_id), node, "collected", {"notes": notes})
+            self._coordinator.event(cluster_of(job.job_id), node, EventName.COLLECTED, {"notes": notes})
         self._coordinator.queues.done(self.worker.machine, self.worker.token, job.job_id)
         job.remove()
         return notes

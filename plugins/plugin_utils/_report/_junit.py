@@ -10,7 +10,7 @@ import datetime
 import typing as t
 from xml.etree import ElementTree
 
-from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ReasonKind, ScriptKind, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, table
@@ -38,7 +38,7 @@ def junit(submission: Submission) -> str:
 def _suite(number: int, job: str, run: StoredRun) -> Element:
     summary = run.summary
     cases = [_case(job, run, node, script) for node, record in summary["nodes"].items() for script in record["scripts"]]
-    if summary["result"] != "finish" and not any(case.find("failure") is not None for case in cases):
+    if summary["result"] != Verdict.FINISH and not any(case.find("failure") is not None for case in cases):
         cases.append(_abort(job, summary))
     took = table.seconds(summary)
     started = datetime.datetime.fromtimestamp(summary["started"] or 0, datetime.UTC)
@@ -89,7 +89,9 @@ def _case(job: str, run: StoredRun, node: str, script: Record) -> Element:
 def _abort(job: str, summary: Record) -> Element:
     case = Element("testcase", classname=clean(job), name="the run", time="0.000")
     why = summary["reason"]
-    ElementTree.SubElement(case, "error", type=why.get("kind") or "abort", message=clean(table.reason(why)))
+    ElementTree.SubElement(
+        case, "error", type=why.get("kind") or str(ReasonKind.ABORT), message=clean(table.reason(why))
+    )
     return case
 
 

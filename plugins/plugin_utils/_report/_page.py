@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Sequence
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, ScriptKind, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _logs, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics, table
@@ -22,27 +23,15 @@ Record = t.Mapping[str, t.Any]
 ROW = 18
 THINNEST = 0.2
 CLOSE = 11
-KINDS = {
-    "prepare": "p",
-    "links": "l",
-    "setup": "s",
-    "daemon": "d",
-    "monitor": "m",
-    "test": "t",
-    "leave": "e",
-    "wait": "w",
-}
-WAITS = {"start": "ws", "ready": "wr", "finish": "wf"}
+# Classes in report.css of what a node does, and of its waits at the barriers of the run.
+SCRIPTS: dict[str, str] = {ScriptKind.SETUP: "s", ScriptKind.DAEMON: "d", ScriptKind.MONITOR: "m", ScriptKind.TEST: "t"}
+KINDS: dict[str, str] = {"prepare": "p", "links": "l", **SCRIPTS, "leave": "e", "wait": "w"}
+WAITS: dict[str, str] = {Barrier.START: "ws", Barrier.READY: "wr", Barrier.FINISH: "wf"}
 LEGEND = {
     "p": "prepare",
     "l": "links",
-    "s": "setup",
-    "d": "daemon",
-    "m": "monitor",
-    "t": "test",
-    "ws": "waits at start",
-    "wr": "waits at ready",
-    "wf": "waits at finish",
+    **{name: str(kind) for kind, name in SCRIPTS.items()},
+    **{name: f"waits at {barrier}" for barrier, name in WAITS.items()},
     "w": "waits at another barrier",
     "f": "failed",
     "x": "stopped",
@@ -65,7 +54,7 @@ def page(submission: Submission) -> str:
         views.append(_run(stored, timeline, outputs, params))
     _open_runs(views)
     _add_cells(views, runs, columns)
-    first_aborted = next((run for run in runs if run["result"] != "finish"), None)
+    first_aborted = next((run for run in runs if run["result"] != Verdict.FINISH), None)
     return _template.render(
         "report.html.j2",
         title=f"{summary['result']}: {_name(summary)}",
@@ -76,7 +65,7 @@ def page(submission: Submission) -> str:
         reason={"run": first_aborted["number"], "text": table.reason(first_aborted["reason"])}
         if first_aborted
         else None,
-        aborted=sum(run["result"] != "finish" for run in runs),
+        aborted=sum(run["result"] != Verdict.FINISH for run in runs),
         params=params,
         columns=columns,
         runs=views,
@@ -130,7 +119,7 @@ def _roles(run: Record) -> str:
 
 def _open_runs(views: list[View]) -> None:
     """Of many runs, the first that failed is what one wants to see."""
-    interesting = next((view for view in views if view["result"] != "finish"), views[0])
+    interesting = next((view for view in views if view["result"] != Verdict.FINISH), views[0])
     for view in views:
         view["open"] = view is interesting
 
@@ -203,7 +192,7 @@ def _marks(timeline: _timeline.Timeline) -> list[View]:
         (meeting.released, meeting.name, "meeting") for meeting in timeline.meetings if meeting.released is not None
     ]
     if timeline.aborted is not None:
-        moments.append((timeline.aborted, "abort", "aborted"))
+        moments.append((timeline.aborted, str(Verdict.ABORT), "aborted"))
     marks: list[View] = []
     last = -100.0
     for moment, text, kind in sorted(moments, key=lambda item: (item[0], item[2] != "aborted")):

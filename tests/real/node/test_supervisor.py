@@ -100,6 +100,22 @@ def test_what_cannot_be_run(machine: Machine, content: str | None, code: int, te
     finish(controller)
 
 
+def test_a_script_of_no_kind_is_refused(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    answer = controller.ask("start", phase="test", scripts=[script("tests", "true")], armed=False)
+    text = "scripts: tests-it has the kind 'tests', right would be setup, daemon, monitor, test"
+    assert (answer["ok"], answer["text"]) == (False, text)
+    assert controller.ask("status")["phases"]["test"]["state"] == "idle"
+    finish(controller)
+
+
+def test_what_nobody_offers_is_refused(machine: Machine) -> None:
+    _folder, controller = machine.new_run()
+    answer = controller.ask("cleanse")
+    assert (answer["ok"], answer["text"]) == (False, "the supervisor knows no 'cleanse'")
+    finish(controller)
+
+
 def test_standard_input_is_empty(machine: Machine) -> None:
     _folder, controller = machine.new_run()
     assert controller.run(script("test", "cat; read line || echo nothing"))["state"] == "finished"

@@ -31,10 +31,12 @@ TO_REDIS = {
         "operations/base",
     )
 }
+ARGUMENTS = {"module_utils/_coordination/arguments.py"}
 DEFAULTS = {"module_utils/_defaults.py"}
 ERRORS = {"module_utils/_errors.py"}
 FORMAT = {"module_utils/_format.py"}
 NAMES = {"module_utils/_names.py"}
+VOCABULARY = {"module_utils/_vocabulary.py"}
 
 
 def to_redis(module: str, *more: str) -> set[str]:
@@ -46,7 +48,7 @@ EXPECTED = {
     **{name: to_redis(name) for name in MODULES if name.startswith("cluster_")},
     "cluster_info": to_redis("cluster_info", "_coordination/status.py", "_format.py"),
     "direct_link": ERRORS | LINKS,
-    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | {"module_utils/_coordination/arguments.py"},
+    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | VOCABULARY | ARGUMENTS,
     "virtual_lab": ERRORS | VIRTUAL_LAB,
 }
 

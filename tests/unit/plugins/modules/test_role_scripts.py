@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils import _errors
-from ansible_collections.lab.multidevice.plugins.module_utils._node import _install
+from ansible_collections.lab.multidevice.plugins.module_utils._node import _commands, _install
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, Verdict
 
 COLLECTIONS = Path(_errors.__file__).parents[5]
 OURS = "ansible_collections.lab.multidevice.plugins.module_utils."
@@ -53,3 +54,7 @@ def test_the_supervisor_is_given_what_it_imports_and_nothing_else() -> None:
 def test_the_module_does_not_load_what_it_only_hands_on() -> None:
     ours = of_ours(loaded_with("ansible_collections.lab.multidevice.plugins.modules.role_scripts"))
     assert not ours & {_install.SUPERVISOR, "_node._undo", "_node._attach", "_links.changes"}
+
+
+def test_no_script_can_call_for_a_barrier_of_the_run_itself() -> None:
+    assert set(_commands.CORE_BARRIERS) == {*Barrier, Verdict.ABORT, "retry"}
