@@ -22,7 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
 from ansible_collections.lab.multidevice.plugins.plugin_utils import _exchange as exchange
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.base import ControllerAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
-from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import Spool
+from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool import Spool
 
 Result = dict[str, t.Any]
 SLICE = 30.0
@@ -88,8 +88,8 @@ class ActionModule(ControllerAction):
             "worker_begin", worker=worker, spool=str(spool), redis=settings.as_options(), timeout=LOCK_PATIENCE
         )
         result: Result = {"changed": False, "machine": machine, "spool": str(spool), "left": began["left"]}
-        if began["words"]:
-            result["warnings"] = began["words"]
+        if began["notices"]:
+            result["warnings"] = began["notices"]
         return result
 
     def _taken(self, options: Result) -> Result:

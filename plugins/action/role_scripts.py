@@ -25,7 +25,7 @@ Result = dict[str, t.Any]
 
 
 class ActionModule(NodeAction):
-    """Everything but the supervisor's installation goes over the relay's open line to it, without a trip by Ansible."""
+    """Everything but the supervisor's installation goes over the relay's open connection to it, without a trip by Ansible."""
 
     def work(self, variables: Result) -> Result:
         """Do what ``state`` says."""
@@ -143,7 +143,7 @@ class ActionModule(NodeAction):
                 self._display.vvv(f"the supervisor did not end by itself: {error}")
             else:
                 if ended["lost"]:
-                    # Over a line that is dead, Ansible would wait for many minutes.
+                    # Over a connection that is dead, Ansible would wait for many minutes.
                     return {"failed": True, "changed": False, "lost": True, "msg": ended["lost"]}
                 if ended["changed"]:
                     return {"changed": True}

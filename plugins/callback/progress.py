@@ -300,7 +300,7 @@ class CallbackModule(DefaultCallback):
 
     def _tell(self, watcher: Watcher, *, everything: bool = False) -> None:
         with watcher.lock:
-            lines = list(watcher.notebook.lines(everything=everything))
+            lines = list(watcher.notes.lines(everything=everything))
         for text, outcome in lines:
             self._say(text, outcome)
 

@@ -177,7 +177,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab impor
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.settings import LabSettings
 
 
-def change(params: dict[str, t.Any], check: bool) -> control.Outcome:
+def change(params: dict[str, t.Any], check: bool) -> control.LabChange:
     if params["state"] == "absent":
         return control.down(params["name"], check=check)
     request = control.Request(
@@ -225,19 +225,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        outcome = change(module.params, module.check_mode)
+        lab_change = change(module.params, module.check_mode)
     except MultideviceError as error:
         module.fail_json(msg=str(error))
     result: dict[str, t.Any] = {
-        "changed": outcome.changed,
+        "changed": lab_change.changed,
         "name": module.params["name"],
-        "diff": {"before": description(outcome.before), "after": description(outcome.after)},
+        "diff": {"before": description(lab_change.before), "after": description(lab_change.after)},
     }
-    if outcome.after is not None:
-        result["inventory"] = control.inventory_path(outcome.after)
-        result["cluster_file"] = control.cluster_path(outcome.after)
-        result["management_network"] = outcome.after.network
-        result["nodes"] = outcome.after.as_dict()["nodes"]
+    if lab_change.after is not None:
+        result["inventory"] = control.inventory_path(lab_change.after)
+        result["cluster_file"] = control.cluster_path(lab_change.after)
+        result["management_network"] = lab_change.after.network
+        result["nodes"] = lab_change.after.as_dict()["nodes"]
     module.exit_json(**result)
 
 

@@ -71,7 +71,7 @@ class _Plan:
     held: list[RecordedLink] = field(default_factory=list)
     touched: list[Device] = field(default_factory=list)
     # Records of other runs that take over a duty, by their path.
-    heirs: dict[Path, Record] = field(default_factory=dict)
+    successors: dict[Path, Record] = field(default_factory=dict)
 
 
 def apply_links(
@@ -143,7 +143,7 @@ def remove_links(record: Path, *, check_mode: bool = False) -> LinkChange:
         neighbours = records.other_records(record.parent, record, devices)
         plan = _Plan()
         for link in own.links:
-            _plan_release(plan, link, devices, neighbours)
+            _plan_removal(plan, link, devices, neighbours)
         change = LinkChange(bool(plan.steps), before=_view(devices, plan.touched))
         if check_mode:
             _describe(change, own.links, plan.touched, _predict(devices, plan.steps))
@@ -153,8 +153,8 @@ def remove_links(record: Path, *, check_mode: bool = False) -> LinkChange:
         failures = _take_back(plan.steps)
         if failures:
             raise NodeError(f"Not all of what {record} holds could be taken back: {' '.join(failures)}")
-        for path, heir in plan.heirs.items():
-            records.save(path, heir)
+        for path, successor in plan.successors.items():
+            records.save(path, successor)
         records.drop(record)
     _describe(change, own.links, plan.touched, read_devices())
     return change
@@ -220,8 +220,8 @@ def _execute(plan: _Plan, record: Path | None, previous: Record | None, checks: 
 
 
 def _settle(plan: _Plan, record: Path, previous: Record | None) -> None:
-    for path, heir in plan.heirs.items():
-        records.save(path, heir)
+    for path, successor in plan.successors.items():
+        records.save(path, successor)
     settled = records.new_record(record, plan.links)
     if plan.steps or settled != previous:
         records.save(record, settled)
@@ -264,7 +264,7 @@ def _plan_present(
     kept = {device.index for _link, device in chosen}
     for index, old in held.items():
         if index not in kept:
-            _plan_release(plan, old, devices, neighbours)
+            _plan_removal(plan, old, devices, neighbours)
     for link, device in chosen:
         ours = held[device.index].added if device.index in held else ()
         wanted_texts = {str(address) for address in link.addresses}
@@ -288,7 +288,7 @@ def _plan_link(
     mtu_before = old.mtu_before if old else None
     goal = link.mtu
     if goal is None and old and mtu_before is not None:
-        goal = None if _bequeath(plan, replace(old, was_up=True), neighbours) else mtu_before
+        goal = None if _hand_over(plan, replace(old, was_up=True), neighbours) else mtu_before
         mtu_before = None
     elif mtu_before is None and goal is not None and goal != device.mtu:
         mtu_before = device.mtu
@@ -315,7 +315,7 @@ def _plan_link(
     plan.held.append(held if device.up else replace(held, restore=_endangered(held, device)))
 
 
-def _plan_release(
+def _plan_removal(
     plan: _Plan, link: RecordedLink, devices: t.Sequence[Device], neighbours: t.Mapping[Path, Record]
 ) -> None:
     """Back to what was before, unless another run still uses the device: then the duty passes to that run."""
@@ -324,7 +324,7 @@ def _plan_release(
         return
     plan.touched.append(device)
     plan.steps += [Step(device, "delete", address) for address in link.added if address in device.interfaces]
-    if _bequeath(plan, link, neighbours):
+    if _hand_over(plan, link, neighbours):
         plan.steps += _restoring(link, device)
         plan.held.append(link)
         return
@@ -355,18 +355,18 @@ def _restoring(link: RecordedLink, device: Device) -> list[Step]:
     ]
 
 
-def _bequeath(plan: _Plan, link: RecordedLink, neighbours: t.Mapping[Path, Record]) -> bool:
+def _hand_over(plan: _Plan, link: RecordedLink, neighbours: t.Mapping[Path, Record]) -> bool:
     for path, record in neighbours.items():
-        record = plan.heirs.get(path, record)
-        for heir in record.links:
-            if heir.index == link.index:
-                inherited = replace(
-                    heir,
-                    was_up=heir.was_up and link.was_up,
-                    mtu_before=heir.mtu_before if heir.mtu_before is not None else link.mtu_before,
+        record = plan.successors.get(path, record)
+        for successor in record.links:
+            if successor.index == link.index:
+                with_duty = replace(
+                    successor,
+                    was_up=successor.was_up and link.was_up,
+                    mtu_before=successor.mtu_before if successor.mtu_before is not None else link.mtu_before,
                 )
-                links = tuple(inherited if other is heir else other for other in record.links)
-                plan.heirs[path] = replace(record, links=links)
+                links = tuple(with_duty if other is successor else other for other in record.links)
+                plan.successors[path] = replace(record, links=links)
                 return True
     return False
 

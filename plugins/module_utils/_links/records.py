@@ -187,9 +187,9 @@ def new_record(path: Path, links: t.Iterable[RecordedLink]) -> Record:
     return Record(path.name[: -len(_SUFFIX)], _boot(), _namespace(), tuple(links))
 
 
-def union(path: Path, links: t.Sequence[RecordedLink], released: t.Iterable[RecordedLink]) -> Record:
+def union(path: Path, links: t.Sequence[RecordedLink], given_up: t.Iterable[RecordedLink]) -> Record:
     """What may be there while a change is under way: the old and the new."""
-    old = {link.index: link for link in released}
+    old = {link.index: link for link in given_up}
     merged: list[RecordedLink] = []
     for link in links:
         before = old.pop(link.index, link)

@@ -16,7 +16,7 @@ LINE_LIMIT = 16 * 1048576
 Message = dict[str, t.Any]
 
 
-class Client:
+class SupervisorClient:
     """One connection to the supervisor's socket: the controller's relay, or a command of a script."""
 
     def __init__(self, connection: socket.socket) -> None:

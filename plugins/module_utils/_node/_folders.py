@@ -158,7 +158,7 @@ def hold(folder: Path) -> int:
     return handle
 
 
-def wait_released(folder: Path, timeout: float) -> bool:
+def wait_unlocked(folder: Path, timeout: float) -> bool:
     """Wait until nobody holds a run's folder, or it is gone."""
     deadline = time.monotonic() + timeout
     while True:
@@ -219,7 +219,7 @@ def use_tree(folder: Path, checksum: str) -> None:
         (users / folder.name).touch()
 
 
-def release_trees(folder: Path, *, keep: bool) -> None:
+def give_up_trees(folder: Path, *, keep: bool) -> None:
     """Give up this run's trees; those that no run uses are removed, unless the next run is to find them."""
     shared = trees(folder.parent)
     if not shared.is_dir():

@@ -132,7 +132,7 @@ def clean(folder: Path) -> bool:
     _end_supervisor(folder)
     left = _processes.kill_all(lambda: _processes.marked(_processes.JOB_VARIABLE, folder.name), grace=1.0)
     notes = [f"process {pid} cannot be ended" for pid in left]
-    if not _folders.wait_released(folder, END_TIMEOUT):
+    if not _folders.wait_unlocked(folder, END_TIMEOUT):
         notes.append(f"a process of the run in {folder} does not end")
     notes += _undo.undo(folder)
     if notes:
@@ -145,7 +145,7 @@ def _clean_abandoned(base: Path) -> None:
     for folder in _folders.runs(base):
         with contextlib.suppress(FileNotFoundError, NodeError):
             young = time.time() - folder.stat().st_mtime < YOUNG
-            if not young and not answers(folder) and _folders.wait_released(folder, 0):
+            if not young and not answers(folder) and _folders.wait_unlocked(folder, 0):
                 clean(folder)
 
 

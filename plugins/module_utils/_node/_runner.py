@@ -17,7 +17,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _proc
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _readiness as readiness
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _script as scripts
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
-from ansible_collections.lab.multidevice.plugins.module_utils._node._script import Script
+from ansible_collections.lab.multidevice.plugins.module_utils._node._script import ScriptProcess
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
     EventName,
     Passes,
@@ -36,13 +36,13 @@ class PhaseProgress:
     def __init__(self, name: Phase) -> None:
         self.name = name
         self.state = PhaseState.IDLE
-        self.scripts: list[Script] = []
+        self.scripts: list[ScriptProcess] = []
         self.position = 0
         self.failed_script: str | None = None
         self.text: str | None = None
 
     @property
-    def current(self) -> Script | None:
+    def current(self) -> ScriptProcess | None:
         """The script that the phase waits for."""
         return self.scripts[self.position] if self.position < len(self.scripts) else None
 
@@ -50,7 +50,7 @@ class PhaseProgress:
 class Forked:
     """The processes that a daemon script has left when it returned."""
 
-    def __init__(self, script: Script, pid: int) -> None:
+    def __init__(self, script: ScriptProcess, pid: int) -> None:
         self.script = script
         self.pids: set[int] = set()
         self.sessions = {pid}
@@ -101,10 +101,10 @@ class Runner:
         self._tmp = folders.tmp(folder)
         self._tell = tell
         self._phases = {name: PhaseProgress(name) for name in Phase}
-        self._by_pid: dict[int, Script] = {}
+        self._by_pid: dict[int, ScriptProcess] = {}
         self._forked: list[Forked] = []
         self._readiness: readiness.Readiness | None = None
-        self._timed_out: dict[str, tuple[Script, float]] = {}
+        self._timed_out: dict[str, tuple[ScriptProcess, float]] = {}
         self._stop_since: float | None = None
         self._kill_at: float | None = None
 
@@ -115,7 +115,7 @@ class Runner:
         phase = self._phases[Phase(phase_name)]
         if phase.state is not PhaseState.IDLE:
             return False
-        phase.scripts = [Script.from_plan(plan) for plan in plans]
+        phase.scripts = [ScriptProcess.from_plan(plan) for plan in plans]
         phase.state = PhaseState.ARMED if armed else PhaseState.RUNNING
         for script in phase.scripts if armed else ():
             # The first test goes with its monitors; those behind it are made ready when it is their turn.
@@ -125,13 +125,13 @@ class Runner:
         return True
 
     def go(self, phase_name: str) -> bool:
-        """Start a phase that is armed; this is all that lies between the word to go and the tests."""
+        """Start a phase that is armed; this is all that lies between the release of the barrier and the tests."""
         phase = self._phases[Phase(phase_name)]
         if phase.state is not PhaseState.ARMED:
             return False
         ready = [script for script in phase.scripts if script.gate is not None]
         for script in ready:
-            scripts.release(script)
+            scripts.start(script)
         phase.state = PhaseState.RUNNING
         for script in ready:
             self._tell_of(script)
@@ -180,7 +180,7 @@ class Runner:
 
     # What happens by itself
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Take note of what has ended and of the time, and go on with what can go on."""
         for pid, code in processes.reap():
             script = self._by_pid.pop(pid, None)
@@ -193,7 +193,7 @@ class Runner:
             self._advance(phase)
 
     def pause(self) -> float | None:
-        """Seconds until the next ``turn`` is due, unless a child ends before; None when only that matters."""
+        """Seconds until the next ``step`` is due, unless a child ends before; None when only that matters."""
         now = time.monotonic()
         waits = [readiness.INTERVAL] if self._readiness is not None else []
         for script in self._by_pid.values():
@@ -204,7 +204,7 @@ class Runner:
             waits.append(self._kill_at - now)
         return max(0.0, min(waits)) if waits else None
 
-    def _scripts(self) -> list[Script]:
+    def _scripts(self) -> list[ScriptProcess]:
         return [script for phase in self._phases.values() for script in phase.scripts]
 
     def _advance(self, phase: PhaseProgress) -> None:
@@ -216,13 +216,13 @@ class Runner:
             if script.pid is None:
                 if not self._arm(phase, script):
                     return
-                scripts.release(script)
+                scripts.start(script)
                 self._tell_of(script)
             if not self._has_passed(phase, script):
                 return
             phase.position += 1
 
-    def _arm(self, phase: PhaseProgress, script: Script) -> bool:
+    def _arm(self, phase: PhaseProgress, script: ScriptProcess) -> bool:
         try:
             scripts.arm(
                 script,
@@ -244,7 +244,7 @@ class Runner:
         self._by_pid[script.pid] = script
         return True
 
-    def _has_passed(self, phase: PhaseProgress, script: Script) -> bool:
+    def _has_passed(self, phase: PhaseProgress, script: ScriptProcess) -> bool:
         passes = script.kind.properties.passes
         if passes is Passes.AT_ONCE:
             return True
@@ -253,7 +253,7 @@ class Runner:
             return False
         return ended if passes is Passes.WHEN_ENDED else self._is_ready(phase, script)
 
-    def _has_succeeded(self, phase: PhaseProgress, script: Script) -> bool:
+    def _has_succeeded(self, phase: PhaseProgress, script: ScriptProcess) -> bool:
         if script.exit_code == 0 and not script.timed_out:
             return True
         if script.timed_out:
@@ -266,7 +266,7 @@ class Runner:
         self._end_phase(phase, PhaseState.FAILED, script, f"{script.kind} script {script.name} {how}")
         return False
 
-    def _is_ready(self, phase: PhaseProgress, script: Script) -> bool:
+    def _is_ready(self, phase: PhaseProgress, script: ScriptProcess) -> bool:
         if self._readiness is None:
             environment = {**self.environment, **script.env}
             self._readiness = readiness.Readiness(
@@ -288,7 +288,7 @@ class Runner:
         return False
 
     def _end_phase(
-        self, phase: PhaseProgress, state: PhaseState, script: Script | None = None, text: str | None = None
+        self, phase: PhaseProgress, state: PhaseState, script: ScriptProcess | None = None, text: str | None = None
     ) -> None:
         phase.state, phase.failed_script, phase.text = state, script.id if script else None, text
         tail = ""
@@ -298,7 +298,7 @@ class Runner:
         what = {"phase": phase.name, "state": state, "script": phase.failed_script, "exit_code": code}
         self._tell(EventName.PHASE, **what, text=phase.text, tail=tail)
 
-    def _ended(self, script: Script, pid: int, code: int) -> None:
+    def _ended(self, script: ScriptProcess, pid: int, code: int) -> None:
         was_ready = script.state is ScriptState.READY
         script.state, script.exit_code, script.finished = ScriptState.ENDED, code, time.time()
         if script.gate is not None:
@@ -332,21 +332,21 @@ class Runner:
                 if code != 0:
                     self._daemon_died(forked.script, code)
 
-    def _daemon_died(self, script: Script, code: int) -> None:
+    def _daemon_died(self, script: ScriptProcess, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         script.note = f"{script.title} ended during the run with {how}"
         script.write_record(self._results)
         text, tail = self._explained(script, script.note)
         self._tell(EventName.DIED, script=script.id, exit_code=code, text=text, tail=tail)
 
-    def _explained(self, script: Script, text: str) -> tuple[str, str]:
+    def _explained(self, script: ScriptProcess, text: str) -> tuple[str, str]:
         """The text with the last line of the script's output and the state of the disk; the end of the output."""
         tail = script.tail(self._results)
         if tail:
             text = f"{text}: {tail.splitlines()[-1].strip()}"
         return text + scripts.full_disk_note(self._results), tail
 
-    def _tell_of(self, script: Script, **more: t.Any) -> None:
+    def _tell_of(self, script: ScriptProcess, **more: t.Any) -> None:
         failed = script.state is ScriptState.ENDED and script.exit_code != 0
         self._tell(EventName.SCRIPT, script=script.record(), tail=script.tail(self._results) if failed else "", **more)
 
@@ -364,7 +364,7 @@ class Runner:
             processes.send_signal(processes.descendants(os.getpid()), signal.SIGKILL)
             self._kill_at = None if self.is_idle() else now + KILL_AGAIN
 
-    def _kill_timed_out(self, script: Script) -> None:
+    def _kill_timed_out(self, script: ScriptProcess) -> None:
         left = self._processes_of(script)
         processes.send_signal(left, signal.SIGKILL)
         del self._timed_out[script.id]
@@ -372,12 +372,12 @@ class Runner:
             self._timed_out[script.id] = (script, time.monotonic() + KILL_AGAIN)
 
     @staticmethod
-    def _is_timed(script: Script) -> bool:
+    def _is_timed(script: ScriptProcess) -> bool:
         """A daemon's time limit is for its start; once it is ready it may run on."""
         return bool(script.timeout and script.since) and not script.timed_out and script.state is ScriptState.RUNNING
 
     @staticmethod
-    def _processes_of(script: Script) -> list[int]:
+    def _processes_of(script: ScriptProcess) -> list[int]:
         living = script.pid is not None and script.state is not ScriptState.ENDED
         below = [script.pid, *processes.descendants(script.pid)] if living and script.pid is not None else []
         marked = processes.marked_below(os.getpid(), processes.SCRIPT_VARIABLE, script.id)

@@ -28,8 +28,8 @@ ALMOST_FULL = 1048576
 
 
 @dataclasses.dataclass
-class Script:
-    """One script of a node job, and what became of it. Times are seconds since the epoch."""
+class ScriptProcess:
+    """One script of a node job, the process that runs it, and what became of it. Times are seconds since the epoch."""
 
     id: str
     name: str
@@ -56,7 +56,7 @@ class Script:
     note: str | None = None
 
     @classmethod
-    def from_plan(cls, plan: dict[str, t.Any]) -> Script:
+    def from_plan(cls, plan: dict[str, t.Any]) -> ScriptProcess:
         """From a script of the plan; keys that only the controller needs are left aside.
 
         :raises NodeError: it is of no kind that there is.
@@ -136,7 +136,7 @@ def base_environment(job_id: str, commands: Path) -> dict[str, str]:
 
 
 def arm(
-    script: Script,
+    script: ScriptProcess,
     *,
     environment: dict[str, str],
     results: Path,
@@ -144,7 +144,7 @@ def arm(
     tmp: Path,
     account: Account | None = None,
 ) -> None:
-    """Get a script ready in a process of its own, with its output in files; ``release`` then runs it.
+    """Get a script ready in a process of its own, with its output in files; ``start`` then runs it.
 
     :param environment: what all scripts of the node see.
     :param trees: folder on the controller → where its scripts are on this machine.
@@ -192,15 +192,15 @@ def _write_program(path: Path, text: str) -> None:
         stream.write(text)
 
 
-def release(script: Script) -> None:
-    """Run a script that is ready."""
+def start(script: ScriptProcess) -> None:
+    """Run a script that is armed."""
     if script.gate is None:
-        raise RuntimeError(f"{script.title} is not ready to be released")
+        raise RuntimeError(f"{script.title} is not armed")
     spawn.open_gate(script.gate)
     script.gate, script.started, script.since, script.state = None, time.time(), time.monotonic(), ScriptState.RUNNING
 
 
-def was_skipped(script: Script, tmp: Path) -> bool:
+def was_skipped(script: ScriptProcess, tmp: Path) -> bool:
     """Whether a script has said that the condition it stands under does not hold on this machine."""
     return (tmp / f"{script.id}.skipped").exists()
 

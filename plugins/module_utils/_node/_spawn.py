@@ -61,9 +61,9 @@ def open_gate(gate: int) -> None:
 
 
 def fork_work(work: t.Callable[[], t.Any]) -> tuple[int, int]:
-    """Do some work in a process of its own, so that nobody waits. Returns its pid and where its outcome can be read.
+    """Do some work in a process of its own, so that nobody waits. Returns its pid and where its answer can be read.
 
-    That is JSON, and whole when the end is reached: ``{"outcome"}``, or ``{"error"}`` for what can be told to a user.
+    That is JSON, and whole when the end is reached: ``{"answer"}``, or ``{"error"}`` for what can be told to a user.
     """
     reader, writer = os.pipe()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -83,7 +83,7 @@ def _do(work: t.Callable[[], t.Any], writer: int) -> t.NoReturn:
         processes.die_with_parent()
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         try:
-            answer = {"outcome": work()}
+            answer = {"answer": work()}
         except (MultideviceError, OSError) as error:
             answer = {"error": str(error)}
         with os.fdopen(writer, "w", encoding="utf-8") as stream:

@@ -35,7 +35,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _spaw
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _ssh as ssh
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo as undo
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
-from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Client, Message
+from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Message, SupervisorClient
 from ansible_collections.lab.multidevice.plugins.module_utils._node._runner import Runner
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 
@@ -67,10 +67,10 @@ class Supervisor:
         self.packing: results.Packing | None = None
         self.events: list[Message] = []
         self.told = 0
-        self.clients: dict[int, Client] = {}
-        self.asked: dict[int, Client] = {}
+        self.clients: dict[int, SupervisorClient] = {}
+        self.asked: dict[int, SupervisorClient] = {}
         self.asks = 0
-        self.stopping: list[tuple[Client, int, bool]] = []
+        self.stopping: list[tuple[SupervisorClient, int, bool]] = []
         self.lease_end = _now() + self.lease
         self.running = True
         self.selector = selectors.DefaultSelector()
@@ -98,7 +98,7 @@ class Supervisor:
             while self.running:
                 for key, mask in self.selector.select(self._pause()):
                     key.data(mask)
-                self.runner.turn()
+                self.runner.step()
                 self._answer_stops()
                 if _now() > self.lease_end:
                     self.running = False
@@ -119,11 +119,11 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             connection = listener.accept()[0]
             connection.setblocking(False)
-            client = Client(connection)
+            client = SupervisorClient(connection)
             self.clients[connection.fileno()] = client
             self._watch(connection, lambda mask: self._serve_client(client, mask))
 
-    def _serve_client(self, client: Client, mask: int) -> None:
+    def _serve_client(self, client: SupervisorClient, mask: int) -> None:
         try:
             if mask & selectors.EVENT_WRITE:
                 client.flush()
@@ -135,17 +135,17 @@ class Supervisor:
         else:
             self._watch_writes(client)
 
-    def _send(self, client: Client, message: Message) -> None:
+    def _send(self, client: SupervisorClient, message: Message) -> None:
         client.send(message)
         self._watch_writes(client)
 
-    def _watch_writes(self, client: Client) -> None:
+    def _watch_writes(self, client: SupervisorClient) -> None:
         number = client.connection.fileno()
         if number in self.clients:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.has_unsent else 0)
             self.selector.modify(client.connection, wanted, self.selector.get_key(number).data)
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: SupervisorClient) -> None:
         self.clients.pop(client.connection.fileno(), None)
         self.selector.unregister(client.connection)
         client.connection.close()
@@ -154,7 +154,7 @@ class Supervisor:
 
     # Requests
 
-    def _answer(self, client: Client, request: Message) -> None:
+    def _answer(self, client: SupervisorClient, request: Message) -> None:
         answer: Message = {"id": request.get("id")}
         try:
             if client.role is None and request.get("op") != "hello":
@@ -174,7 +174,7 @@ class Supervisor:
             answer.update(ok=False, text=f"{str(error) or repr(error)}{scripts.full_disk_note(self.folder)}")
         self._send(client, answer)
 
-    def _op_hello(self, client: Client, request: Message) -> Message:
+    def _op_hello(self, client: SupervisorClient, request: Message) -> Message:
         """Let a client in. ``after``: the number of the last event that a returning controller has seen."""
         given = str(request.get("token", ""))
         if hmac.compare_digest(given, self.token):
@@ -187,16 +187,16 @@ class Supervisor:
             return {}
         raise NodeError("the token is not this run's")
 
-    def _op_alive(self, client: Client, request: Message) -> Message:
+    def _op_alive(self, client: SupervisorClient, request: Message) -> Message:
         """Renew the lease; tells the time of this machine. ``after`` is as with ``hello``."""
         self._forget_events(request["after"])
         return {"time": time.time()}
 
-    def _op_status(self, client: Client, request: Message) -> Message:
+    def _op_status(self, client: SupervisorClient, request: Message) -> Message:
         """How far phases and scripts have come; ``busy``: whether any process is left of them."""
         return {"busy": not self.runner.is_idle(), **self.runner.status()}
 
-    def _op_export(self, client: Client, request: Message) -> Message:
+    def _op_export(self, client: SupervisorClient, request: Message) -> Message:
         """Add variables for all scripts that start from now on, host entries, and whom ssh is to let in."""
         shares = scripts.cpu_shares(request.get("cpu_shares", {}))
         self.runner.environment.update({**request.get("env", {}), **shares})
@@ -207,7 +207,7 @@ class Supervisor:
             ssh.let_in(self.folder, request["ssh"]["keys"], request["ssh"]["names"])
         return {}
 
-    def _op_has_tree(self, client: Client, request: Message) -> Message:
+    def _op_has_tree(self, client: SupervisorClient, request: Message) -> Message:
         """Use a script tree that is on this machine already; tells whether it is."""
         path = folders.tree(self.folder, request["checksum"])
         folders.use_tree(self.folder, request["checksum"])
@@ -215,7 +215,7 @@ class Supervisor:
             self.runner.trees[request["root"]] = str(path)
         return {"present": path.is_dir()}
 
-    def _op_put_tree(self, client: Client, request: Message) -> Message:
+    def _op_put_tree(self, client: SupervisorClient, request: Message) -> Message:
         """Take a piece of a script tree's archive, which belongs at ``offset``; with ``last``, unpack it."""
         archive = self.folder / f"tree-{int(request['checksum'], 16):x}.tar.gz"
         with open(archive, "ab") as stream:
@@ -230,7 +230,7 @@ class Supervisor:
             self.runner.trees[request["root"]] = str(path)
         return {}
 
-    def _op_links(self, client: Client, request: Message) -> None:
+    def _op_links(self, client: SupervisorClient, request: Message) -> None:
         """Bind or unbind direct addresses; see ``_links/changes.py``. Answers when it is done: checks on the wire take seconds."""
         record = link_records.record_path(links.DEFAULT_RECORD_DIR, self.folder.name)
 
@@ -241,11 +241,11 @@ class Supervisor:
 
         self._in_the_background(client, request, work)
 
-    def _op_ssh_key(self, client: Client, request: Message) -> None:
+    def _op_ssh_key(self, client: SupervisorClient, request: Message) -> None:
         """Make a key with which this machine's scripts reach the others of the run; answers with its public part."""
         self._in_the_background(client, request, lambda: {"key": ssh.make_key(self.folder)})
 
-    def _in_the_background(self, client: Client, request: Message, work: t.Callable[[], Message]) -> None:
+    def _in_the_background(self, client: SupervisorClient, request: Message, work: t.Callable[[], Message]) -> None:
         """Answer when the work is done, and go on meanwhile. It may start programs; here their ends would be ours to reap."""
         reader = spawn.fork_work(work)[1]
         said = b""
@@ -262,20 +262,20 @@ class Supervisor:
             if "error" in answer:
                 self._send(client, {"id": request["id"], "ok": False, "text": answer["error"]})
             else:
-                self._send(client, {"id": request["id"], "ok": True, **answer["outcome"]})
+                self._send(client, {"id": request["id"], "ok": True, **answer["answer"]})
 
         self._watch(reader, take)
 
-    def _op_start(self, client: Client, request: Message) -> Message:
+    def _op_start(self, client: SupervisorClient, request: Message) -> Message:
         """Run the scripts of a phase in order; ``armed``: get ready, and start at ``go``."""
         changed = self.runner.start(request["phase"], request["scripts"], armed=request["armed"])
         return {"changed": changed, **self.runner.status()}
 
-    def _op_go(self, client: Client, request: Message) -> Message:
+    def _op_go(self, client: SupervisorClient, request: Message) -> Message:
         """Start a phase that is armed."""
         return {"changed": self.runner.go(request["phase"])}
 
-    def _op_stop(self, client: Client, request: Message) -> None:
+    def _op_stop(self, client: SupervisorClient, request: Message) -> None:
         """TERM to all scripts and what they started; KILL after ``grace`` seconds. Answers when all have ended."""
         busy = not self.runner.is_idle()
         self.runner.stop(float(request["grace"]))
@@ -289,14 +289,14 @@ class Supervisor:
                 self._send(client, {"id": number, "ok": True, "changed": busy})
             self.stopping.clear()
 
-    def _op_collect(self, client: Client, request: Message) -> Message:
+    def _op_collect(self, client: SupervisorClient, request: Message) -> Message:
         """Begin to pack the results, ``limit`` bytes of files at most; they are then read with ``read``."""
         self.runner.write_records()
         self._stop_packing()
         self.packing = results.Packing(folders.results(self.folder), limit=int(request["limit"]))
         return self.runner.status()
 
-    def _op_read(self, client: Client, request: Message) -> None:
+    def _op_read(self, client: SupervisorClient, request: Message) -> None:
         """The next piece of the packed results, as soon as there is one; at the end an empty one, with notes."""
         packing = self.packing
         if packing is None:
@@ -322,7 +322,7 @@ class Supervisor:
             self.packing.close()
             self.packing = None
 
-    def _op_end(self, client: Client, request: Message) -> Message:
+    def _op_end(self, client: SupervisorClient, request: Message) -> Message:
         """Stop everything, take back what the run changed, remove the folder, end."""
         notes = self._clean(keep_trees=bool(request.get("keep_trees")))
         self.running = False
@@ -330,14 +330,14 @@ class Supervisor:
             raise NodeError("; ".join(notes))
         return {"changed": True}
 
-    def _op_ask(self, client: Client, request: Message) -> None:
+    def _op_ask(self, client: SupervisorClient, request: Message) -> None:
         """Pass a script's question on to the controller; its answer comes with ``answer``."""
         self.asks += 1
         self.asked[self.asks] = client
         question = {key: value for key, value in request.items() if key not in ("id", "op")}
         self._tell("ask", number=self.asks, asked=request.get("id"), question=question)
 
-    def _op_answer(self, client: Client, request: Message) -> Message:
+    def _op_answer(self, client: SupervisorClient, request: Message) -> Message:
         """The controller's answer to a script's question."""
         asker = self.asked.pop(request["number"], None)
         if asker is not None:
@@ -365,7 +365,7 @@ class Supervisor:
 
 
 # What a client may ask for.
-_OPERATIONS: dict[str, t.Callable[[Supervisor, Client, Message], Message | None]] = {
+_OPERATIONS: dict[str, t.Callable[[Supervisor, SupervisorClient, Message], Message | None]] = {
     "hello": Supervisor._op_hello,
     "alive": Supervisor._op_alive,
     "status": Supervisor._op_status,

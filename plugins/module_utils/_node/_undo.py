@@ -66,7 +66,7 @@ def undo(folder: Path, *, keep_trees: bool = False) -> list[str]:
         if not was_there and Path(name).is_dir():
             with contextlib.suppress(OSError):
                 Path(name).rmdir()
-    folders.release_trees(folder, keep=keep_trees)
+    folders.give_up_trees(folder, keep=keep_trees)
     if not folders.remove(folder):
         notes.append(f"the folder {folder} cannot be removed")
     return notes

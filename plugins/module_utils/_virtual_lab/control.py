@@ -88,7 +88,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LabChange:
     changed: bool
     before: LabSettings | None
     after: LabSettings | None
@@ -129,7 +129,7 @@ def cluster_path(settings: LabSettings) -> str:
 # ---------------------------------------------------------------- up
 
 
-def up(request: Request, *, check: bool = False) -> Outcome:
+def up(request: Request, *, check: bool = False) -> LabChange:
     """Bring the lab up; a lab that is up as asked for stays as it is."""
     lab_settings.lab_name(request.name)
     _check_tools(request)
@@ -140,19 +140,19 @@ def up(request: Request, *, check: bool = False) -> Outcome:
             missing = present.missing()
             if wanted == present.settings and not missing:
                 changed = _write_files(present, check=check)
-                return Outcome(changed, present.settings, present.settings, present)
+                return LabChange(changed, present.settings, present.settings, present)
             if not missing and not request.replace:
                 raise InputError(_difference(present.settings, wanted))
         wanted = _settings(request, network=_choose_network(request, present))
         _refuse_a_folder_in_use(wanted)
         before = present.settings if present is not None and present.alive() else None
         if check:
-            return Outcome(True, before, wanted)
+            return LabChange(True, before, wanted)
         if present is not None:
             _end(present)
         state = _start(wanted)
         _write_files(state, check=False)
-        return Outcome(True, before, wanted, state)
+        return LabChange(True, before, wanted, state)
 
 
 def _refuse_a_folder_in_use(wanted: LabSettings) -> None:
@@ -413,17 +413,17 @@ def _write(path: str, content: str, *, mode: int = 0o644) -> None:
 # ---------------------------------------------------------------- down
 
 
-def down(name: str, *, check: bool = False) -> Outcome:
+def down(name: str, *, check: bool = False) -> LabChange:
     """Take the lab down, or tidy up after one that has died."""
     lab_settings.lab_name(name)
     with _lock(check=check):
         present = find_lab(name)
         if present is None:
-            return Outcome(False, None, None)
+            return LabChange(False, None, None)
         if not check:
             _end(present)
             _remove_files(present.settings)
-        return Outcome(True, present.settings, None)
+        return LabChange(True, present.settings, None)
 
 
 def _end(state: LabState) -> None:

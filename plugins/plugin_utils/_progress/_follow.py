@@ -11,7 +11,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._notebook import Line, Notebook
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._grouped_notes import GroupedNotes, Line
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
 
 SLICE = 1.0
@@ -32,18 +32,18 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
         raise InputError("cluster_id: no run goes on now; name one that is over to see what happened")
     runs = {name: _view(coordinator, name, alone=len(ids) == 1) for name in ids}
     positions = dict.fromkeys(ids, "0")
-    notebook = Notebook()
+    notes = GroupedNotes()
     deadline = time.monotonic() + timeout
     while True:
         for name, event in coordinator.follow(positions, SLICE):
             for note in runs[name].take(event):
-                notebook.add(runs[name], note, at=event["time"])
+                notes.add(runs[name], note, at=event["time"])
         is_over = all(
             run.closed or (run.end is not None and coordinator.now() - run.end > CLEAN_UP)
             for run in (view.history for view in runs.values())
         )
         is_over = is_over or (timeout > 0 and time.monotonic() > deadline)
-        yield from notebook.lines(everything=is_over)
+        yield from notes.lines(everything=is_over)
         if is_over:
             return
 

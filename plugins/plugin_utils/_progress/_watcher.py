@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._notebook import Notebook
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._grouped_notes import GroupedNotes
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 
@@ -36,7 +36,7 @@ class Watcher(threading.Thread):
     def __init__(self, options: t.Mapping[str, t.Any], tell: t.Callable[[], None], *, patience: float) -> None:
         super().__init__(name="multidevice-progress", daemon=True)
         self.runs: dict[str, RunView] = {}
-        self.notebook = Notebook()
+        self.notes = GroupedNotes()
         self.lock = threading.Lock()
         self.delay: float | None = None  # this machine's clock less that of Redis, and the way of an event
         self._options = options
@@ -54,7 +54,7 @@ class Watcher(threading.Thread):
     def note(self, cluster_id: str, note: Note) -> None:
         """Note what the watcher cannot see."""
         with self.lock:
-            self.notebook.add(self.runs[cluster_id], note)
+            self.notes.add(self.runs[cluster_id], note)
 
     def run(self) -> None:
         """Follow until told to end."""
@@ -100,7 +100,7 @@ class Watcher(threading.Thread):
                 self.delay = delay if self.delay is None else min(self.delay, delay)
                 run = self.runs[cluster_id]
                 for note in run.take(event):
-                    self.notebook.add(run, note, at=event["time"] + self.delay)
+                    self.notes.add(run, note, at=event["time"] + self.delay)
         with self.lock:
             self._positions.update(answer.get("positions", {}))
         return bool(answer)

@@ -14,7 +14,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination impo
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, Verdict
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message, NodeConnection
 
 RECEIVE_SLICE = 5.0
 RECEIVERS = 64
@@ -38,9 +38,9 @@ class Questions:
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=RECEIVERS, thread_name_prefix="questions")
 
-    def take(self, link: NodeLink, event: Message) -> None:
+    def take(self, connection: NodeConnection, event: Message) -> None:
         """Answer a question when its answer is there."""
-        task = asyncio.get_running_loop().create_task(self._reply(link, event))
+        task = asyncio.get_running_loop().create_task(self._reply(connection, event))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -62,24 +62,24 @@ class Questions:
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _reply(self, link: NodeLink, event: Message) -> None:
+    async def _reply(self, connection: NodeConnection, event: Message) -> None:
         question = event["question"]
         answer_to = {"barrier": self._barrier, "send": self._send, "receive": self._receive}[question["what"]]
         try:
-            answer = {"ok": True, **(await answer_to(link, question))}
+            answer = {"ok": True, **(await answer_to(connection, question))}
         except MultideviceError as error:
             answer = {"ok": False, "text": str(error)}
-        link.send({"op": "answer", "number": event["number"], "asked": event["asked"], "answer": answer})
+        connection.send({"op": "answer", "number": event["number"], "asked": event["asked"], "answer": answer})
 
-    async def _barrier(self, link: NodeLink, question: Message) -> Message:
-        key = (link.job_id, question["name"])
+    async def _barrier(self, connection: NodeConnection, question: Message) -> Message:
+        key = (connection.job_id, question["name"])
         self._rounds[key] = self._rounds.get(key, 0) + 1
         name = question["name"] if self._rounds[key] == 1 else f"{question['name']}:{self._rounds[key]}"
         # Listening comes before arriving, so that a release in between is not missed.
         released = self._waiting.setdefault(name, asyncio.get_running_loop().create_future())
         roles = [question["role"]] if question.get("role") else None
         arrival = await self._call(
-            lambda: self._coordinator.arrive(link.job_id, name, roles=roles, timeout=question.get("timeout"))
+            lambda: self._coordinator.arrive(connection.job_id, name, roles=roles, timeout=question.get("timeout"))
         )
         if arrival.verdict is None:
             await asyncio.shield(released)
@@ -89,17 +89,17 @@ class Questions:
             raise MultideviceError(f"the run was aborted: {records.explain(self._aborted)}")
         return {}
 
-    async def _send(self, link: NodeLink, question: Message) -> Message:
+    async def _send(self, connection: NodeConnection, question: Message) -> Message:
         await self._call(
-            lambda: self._coordinator.send(self._cluster_id, link.node, question["key"], question["value"])
+            lambda: self._coordinator.send(self._cluster_id, connection.node, question["key"], question["value"])
         )
         return {}
 
-    async def _receive(self, link: NodeLink, question: Message) -> Message:
+    async def _receive(self, connection: NodeConnection, question: Message) -> Message:
         key, loop = question["key"], asyncio.get_running_loop()
         timeout = question.get("timeout")
         deadline = None if timeout is None else loop.time() + timeout
-        mine = (link.job_id, key)
+        mine = (connection.job_id, key)
         async with self._reading.setdefault(mine, asyncio.Lock()):
             while True:
                 left = RECEIVE_SLICE if deadline is None else min(RECEIVE_SLICE, deadline - loop.time())

@@ -31,12 +31,16 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
     make_reason,
 )
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import LINE_LIMIT, Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import (
+    LINE_LIMIT,
+    Message,
+    NodeConnection,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_keeper import RunKeeper
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper, new_keeper
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_driver import RunDriver
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive
+from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.driver import WorkerDriver
 
 CHUNK = 1048576
 END_TIMEOUT = 15.0
@@ -54,13 +58,13 @@ class Relay:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         # By job id and node: without a run, the machines of a play may well have a job id in common.
-        self.links: dict[tuple[str, str], NodeLink] = {}
-        self.keepers: dict[str, RunKeeper] = {}
+        self.connections: dict[tuple[str, str], NodeConnection] = {}
+        self.drivers: dict[str, RunDriver] = {}
         self.redis: RedisServer | None = None
         self.locks: dict[str, asyncio.Lock] = {}
         self.results = PromisedResults()
         self.followed: dict[RedisSettings, Coordinator] = {}
-        self.worker: WorkerKeeper | None = None
+        self.worker: WorkerDriver | None = None
         self.controller = 0
 
     async def serve(self, controller: int) -> None:
@@ -90,35 +94,35 @@ class Relay:
 
     async def _end_runs(self) -> None:
         if self.worker is None:
-            await asyncio.gather(*(keeper.abort(ENDED) for keeper in self.keepers.values()))
+            await asyncio.gather(*(driver.abort(ENDED) for driver in self.drivers.values()))
         else:
             # What it gives up before its run has begun, another worker can take; it is given back when all is clean.
-            begun = [keeper for keeper in self.keepers.values() if keeper.has_begun]
-            await asyncio.gather(*(keeper.abort(self.worker.farewell, self.worker.node) for keeper in begun))
-        left = list(self.links.values())
-        for outcome in await asyncio.gather(*(self._end_part(link) for link in left), return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                LOG.error("a node may not be clean: %s", outcome)
-        await asyncio.gather(*(link.close() for link in left))
-        await asyncio.gather(*(keeper.close() for keeper in self.keepers.values()))
+            begun = [driver for driver in self.drivers.values() if driver.has_begun]
+            await asyncio.gather(*(driver.abort(self.worker.why_gone, self.worker.node) for driver in begun))
+        left = list(self.connections.values())
+        for ended in await asyncio.gather(*(self._end_part(connection) for connection in left), return_exceptions=True):
+            if isinstance(ended, BaseException):
+                LOG.error("a node may not be clean: %s", ended)
+        await asyncio.gather(*(connection.close() for connection in left))
+        await asyncio.gather(*(driver.close() for driver in self.drivers.values()))
 
-    async def _end_part(self, link: NodeLink) -> None:
+    async def _end_part(self, connection: NodeConnection) -> None:
         """What the play would have done at the end of a node's part."""
-        dest = self.results.folder_of(link.job_id)
-        if not link.is_open and self.worker is not None:
+        dest = self.results.folder_of(connection.job_id)
+        if not connection.is_open and self.worker is not None:
             # The machine keeps them, for the worker to hand in.
             return
-        if not link.is_open:
-            self._tell_lost_results(link, "there was no line to it when ansible-playbook ended")
+        if not connection.is_open:
+            self._tell_lost_results(connection, "there was no line to it when ansible-playbook ended")
             return
         try:
-            await link.request({"op": "stop", "grace": link.grace}, timeout=link.grace + END_TIMEOUT)
+            await connection.request({"op": "stop", "grace": connection.grace}, timeout=connection.grace + END_TIMEOUT)
             if dest is not None:
-                await self._collect(link, dest, link.limit)
+                await self._collect(connection, dest, connection.limit)
         except (MultideviceError, OSError) as error:
-            LOG.error("%s: no results: %s", link.node, error)
+            LOG.error("%s: no results: %s", connection.node, error)
         finally:
-            await self._end_supervisor(link, keep_trees=False)
+            await self._end_supervisor(connection, keep_trees=False)
 
     async def _serve_task(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -166,8 +170,8 @@ class Relay:
         return {"happened": happened, "positions": positions}
 
     async def _op_attach(self, request: Message) -> Message:
-        """Open the line to a node's supervisor, and keep the node's part of the run."""
-        link = NodeLink(
+        """Open the connection to a node's supervisor, and keep the node's part of the run."""
+        connection = NodeConnection(
             job_id=request["job_id"],
             node=request["node"],
             cluster_id=request["cluster_id"],
@@ -180,30 +184,30 @@ class Relay:
             on_open=self._give_verdicts,
             on_gone=self._take_gone,
         )
-        self.links[link.job_id, link.node] = link
+        self.connections[connection.job_id, connection.node] = connection
         try:
-            await link.connected(request["lease"])
-            keeper = await self._keeper(request)
-            if keeper is not None:
-                await keeper.add(link)
+            await connection.connected(request["lease"])
+            driver = await self._joined_driver(request)
+            if driver is not None:
+                await driver.add(connection)
         except MultideviceError:
-            await self._forget(link)
+            await self._forget(connection)
             raise
         return {}
 
     async def _op_attached(self, request: Message) -> Message:
-        """Whether there is a line to a node job's supervisor."""
-        return {"attached": (request["job_id"], request["node"]) in self.links}
+        """Whether there is a connection to a node job's supervisor."""
+        return {"attached": (request["job_id"], request["node"]) in self.connections}
 
     async def _op_request(self, request: Message) -> Message:
         """Pass a request on to a node's supervisor."""
-        return await self._link(request).request(request["request"])
+        return await self._connection(request).request(request["request"])
 
     async def _op_put_tree(self, request: Message) -> Message:
         """Put a script tree on a node, unless it has it."""
-        link = self._link(request)
+        connection = self._connection(request)
         which = {"root": request["root"], "checksum": request["checksum"]}
-        if (await link.request({"op": "has_tree", **which}))["present"]:
+        if (await connection.request({"op": "has_tree", **which}))["present"]:
             return {"changed": False}
         with open(request["archive"], "rb") as stream:
             piece = stream.read(CHUNK)
@@ -211,65 +215,67 @@ class Relay:
             while piece:
                 following = stream.read(CHUNK)
                 data = base64.b64encode(piece).decode("ascii")
-                await link.request({"op": "put_tree", **which, "offset": offset, "data": data, "last": not following})
+                await connection.request(
+                    {"op": "put_tree", **which, "offset": offset, "data": data, "last": not following}
+                )
                 offset += len(piece)
                 piece = following
         return {"changed": True}
 
     async def _op_make_key(self, request: Message) -> Message:
         """Make a node's key for ssh to the others, and tell these its public part."""
-        link, keeper = self._link(request), self._keeper_of(request)
-        await keeper.share_key(link, (await link.request({"op": "ssh_key"}))["key"])
+        connection, driver = self._connection(request), self._required_driver(request)
+        await driver.share_key(connection, (await connection.request({"op": "ssh_key"}))["key"])
         return {}
 
     async def _op_keys(self, request: Message) -> Message:
         """The public keys of all nodes of a run."""
-        return {"keys": await self._keeper_of(request).shared_keys()}
+        return {"keys": await self._required_driver(request).shared_keys()}
 
-    def _keeper_of(self, request: Message) -> RunKeeper:
-        keeper = self.keepers.get(self._link(request).cluster_id or "")
-        if keeper is None:
+    def _required_driver(self, request: Message) -> RunDriver:
+        driver = self._driver_of(self._connection(request))
+        if driver is None:
             raise NodeError("ssh between the machines needs the run that they take part in: cluster_id")
-        return keeper
+        return driver
 
     async def _op_wait(self, request: Message) -> Message:
         """Wait until a phase of a node is over or its run aborted, for one slice at most."""
-        link = self._link(request)
+        connection = self._connection(request)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + request["slice"]
-        while (answer := self._outcome(link, request["phase"])) is None:
+        while (answer := self._phase_answer(connection, request["phase"])) is None:
             left = deadline - loop.time()
             if left <= 0:
-                return {"answer": "retry", "scripts": list(link.scripts.values())}
+                return {"answer": "retry", "scripts": list(connection.scripts.values())}
             with contextlib.suppress(asyncio.TimeoutError):
-                async with link.changed:
-                    await asyncio.wait_for(link.changed.wait(), min(left, 5.0))
-        return {**answer, "scripts": list(link.scripts.values())}
+                async with connection.changed:
+                    await asyncio.wait_for(connection.changed.wait(), min(left, 5.0))
+        return {**answer, "scripts": list(connection.scripts.values())}
 
     async def _op_collect(self, request: Message) -> Message:
         """Fetch a node's results into a folder of the controller."""
-        link, dest = self._link(request), Path(request["dest"])
-        promised = self.results.folder_of(link.job_id)
+        connection, dest = self._connection(request), Path(request["dest"])
+        promised = self.results.folder_of(connection.job_id)
         if promised is not None and dest != promised:
             # What the task says comes from variables, and these may have been given by others than the user.
-            raise NodeError(f"the results of {link.node} belong into {promised}, and nowhere else")
-        return await self._collect(link, dest, request["limit"])
+            raise NodeError(f"the results of {connection.node} belong into {promised}, and nowhere else")
+        return await self._collect(connection, dest, request["limit"])
 
-    async def _collect(self, link: NodeLink, dest: Path, limit: int) -> Message:
+    async def _collect(self, connection: NodeConnection, dest: Path, limit: int) -> Message:
         try:
-            return await self._fetch(link, dest, limit)
+            return await self._fetch(connection, dest, limit)
         except Exception as error:
             # Whatever keeps results away, a run without them is not one that went well.
-            self._tell_lost_results(link, str(error) or repr(error))
+            self._tell_lost_results(connection, str(error) or repr(error))
             raise
 
-    def _tell_lost_results(self, link: NodeLink, why: str) -> None:
+    def _tell_lost_results(self, connection: NodeConnection, why: str) -> None:
         """A run whose results are not complete does not count as good, whatever its verdict was before."""
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            keeper.tell(link, EventName.RESULTS_LOST, {"text": why.removeprefix(f"{link.node}: ")})
+        driver = self._driver_of(connection)
+        if driver is not None:
+            driver.tell(connection, EventName.RESULTS_LOST, {"text": why.removeprefix(f"{connection.node}: ")})
 
-    async def _fetch(self, link: NodeLink, dest: Path, limit: int) -> Message:
+    async def _fetch(self, connection: NodeConnection, dest: Path, limit: int) -> Message:
         status: Message = {}
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tar.gz") as stream:
             piece: Message = {"offset": None}
@@ -279,16 +285,16 @@ class Relay:
                 if piece["offset"] == stream.tell():
                     stream.write(base64.b64decode(piece["data"]))
                 else:
-                    # The beginning, or the line broke and a piece was lost with it.
-                    status = await link.request({"op": "collect", "limit": limit})
+                    # The beginning, or the connection broke and a piece was lost with it.
+                    status = await connection.request({"op": "collect", "limit": limit})
                     stream.seek(0)
                     stream.truncate()
-                piece = await link.request({"op": "read"}, timeout=PIECE_TIMEOUT)
+                piece = await connection.request({"op": "read"}, timeout=PIECE_TIMEOUT)
             stream.flush()
             await asyncio.to_thread(functools.partial(archive.unpack, Path(stream.name), dest, limit=limit))
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None and piece["notes"]:
-            keeper.tell(link, EventName.COLLECTED, {"notes": piece["notes"]})
+        driver = self._driver_of(connection)
+        if driver is not None and piece["notes"]:
+            driver.tell(connection, EventName.COLLECTED, {"notes": piece["notes"]})
         return {"notes": piece["notes"], "scripts": status["scripts"], "phases": status["phases"]}
 
     async def _op_promise_results(self, request: Message) -> Message:
@@ -297,13 +303,13 @@ class Relay:
         return {}
 
     async def _op_worker_begin(self, request: Message) -> Message:
-        """Be a worker; tells which node jobs one before it has left on this machine, and what it has left to be said."""
+        """Be a worker; tells which node jobs one before it has left on this machine, and what it has had nobody to say to."""
         if self.worker is None:
-            keeper = new_keeper(request, self.controller)
-            await keeper.begin()
-            self.worker = keeper
+            driver = WorkerDriver.from_request(request, self.controller)
+            await driver.begin()
+            self.worker = driver
         spool = self.worker.spool
-        return {"left": [job.job_id for job in spool.left()], "words": spool.take_words()}
+        return {"left": [job.job_id for job in spool.left()], "notices": spool.take_notices()}
 
     async def _op_worker_take(self, request: Message) -> Message:
         """Wait for a node job for one slice at most."""
@@ -311,97 +317,101 @@ class Relay:
 
     async def _op_worker_done(self, request: Message) -> Message:
         """Hand in the results of a node job, this worker's own or one that was left."""
-        keeper = self._worker()
-        return {"notes": await keeper.hand_in(keeper.spool.job(request["job_id"]))}
+        driver = self._worker()
+        return {"notes": await driver.hand_in(driver.spool.job(request["job_id"]))}
 
-    def _worker(self) -> WorkerKeeper:
+    def _worker(self) -> WorkerDriver:
         if self.worker is None:
             raise NodeError("cluster_worker with state present comes first")
         return self.worker
 
     async def _op_detach(self, request: Message) -> Message:
         """End a node's supervisor, which cleans the node, and hang up. ``lost``: it cannot be reached any more."""
-        link = self._link(request)
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            await keeper.release(link)
+        connection = self._connection(request)
+        driver = self._driver_of(connection)
+        if driver is not None:
+            await driver.let_go(connection)
         try:
-            await self._end_supervisor(link, keep_trees=request["keep_trees"])
+            await self._end_supervisor(connection, keep_trees=request["keep_trees"])
         except NodeError as error:
-            return {"changed": False, "lost": None if link.is_gone else str(error)}
+            return {"changed": False, "lost": None if connection.is_gone else str(error)}
         finally:
-            await self._forget(link)
+            await self._forget(connection)
         return {"changed": True, "lost": None}
 
     async def _op_failed(self, request: Message) -> Message:
         """Abort the run of a node job in which a task has failed, if any node of that run is kept here."""
-        keeper = self.keepers.get(cluster_of(request["job_id"]))
-        if keeper is not None:
+        driver = self.drivers.get(cluster_of(request["job_id"]))
+        if driver is not None:
             reason = make_reason(request["text"], kind=ReasonKind.FAILED)
-            await asyncio.to_thread(keeper.coordinator.report, request["job_id"], Report.FAILED, reason)
-        return {"reported": keeper is not None}
+            await asyncio.to_thread(driver.coordinator.report, request["job_id"], Report.FAILED, reason)
+        return {"reported": driver is not None}
 
-    async def _end_supervisor(self, link: NodeLink, *, keep_trees: bool) -> None:
-        await link.request({"op": "end", "keep_trees": keep_trees}, timeout=END_TIMEOUT)
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            keeper.tell(link, EventName.LEFT)
+    async def _end_supervisor(self, connection: NodeConnection, *, keep_trees: bool) -> None:
+        await connection.request({"op": "end", "keep_trees": keep_trees}, timeout=END_TIMEOUT)
+        driver = self._driver_of(connection)
+        if driver is not None:
+            driver.tell(connection, EventName.LEFT)
 
-    def _link(self, request: Message) -> NodeLink:
-        link = self.links.get((request["job_id"], request["node"]))
-        if link is None:
+    def _connection(self, request: Message) -> NodeConnection:
+        connection = self.connections.get((request["job_id"], request["node"]))
+        if connection is None:
             raise NodeError(f"nothing is prepared for {request['job_id']}: role_scripts with state present comes first")
-        return link
+        return connection
 
-    def _take_event(self, link: NodeLink, event: Message) -> None:
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            keeper.take_event(link, event)
-        asyncio.get_running_loop().create_task(link.note())
+    def _take_event(self, connection: NodeConnection, event: Message) -> None:
+        driver = self._driver_of(connection)
+        if driver is not None:
+            driver.take_event(connection, event)
+        asyncio.get_running_loop().create_task(connection.note())
 
-    def _give_verdicts(self, link: NodeLink) -> None:
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            keeper.give_verdicts(link)
+    def _give_verdicts(self, connection: NodeConnection) -> None:
+        driver = self._driver_of(connection)
+        if driver is not None:
+            driver.give_verdicts(connection)
 
-    def _take_gone(self, link: NodeLink) -> None:
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            keeper.take_gone(link)
+    def _take_gone(self, connection: NodeConnection) -> None:
+        driver = self._driver_of(connection)
+        if driver is not None:
+            driver.take_gone(connection)
 
     @staticmethod
-    def _outcome(link: NodeLink, phase: str) -> Message | None:
-        event = link.phases.get(phase)
+    def _phase_answer(connection: NodeConnection, phase: str) -> Message | None:
+        event = connection.phases.get(phase)
         if event is not None and event["state"] in (PhaseState.FINISHED, PhaseState.FAILED):
             keys = ("script", "exit_code", "text", "tail")
             return {"answer": event["state"], **{key: event[key] for key in keys}}
-        if link.aborted is not None:
-            return {"answer": Verdict.ABORT, **link.aborted}
-        if link.loss:
-            return {"answer": PhaseState.FAILED, "script": None, "exit_code": None, "text": link.loss, "tail": ""}
+        if connection.aborted is not None:
+            return {"answer": Verdict.ABORT, **connection.aborted}
+        if connection.loss:
+            return {"answer": PhaseState.FAILED, "script": None, "exit_code": None, "text": connection.loss, "tail": ""}
         return None
 
-    async def _keeper(self, request: Message) -> RunKeeper | None:
+    def _driver_of(self, connection: NodeConnection) -> RunDriver | None:
+        """Who drives the run that a node takes part in, if it takes part in any."""
+        return self.drivers.get(connection.cluster_id or "")
+
+    async def _joined_driver(self, request: Message) -> RunDriver | None:
         cluster_id = request["cluster_id"]
         if cluster_id is None:
             return None
-        async with self.locks.setdefault("keepers", asyncio.Lock()):
-            if cluster_id not in self.keepers:
+        async with self.locks.setdefault("drivers", asyncio.Lock()):
+            if cluster_id not in self.drivers:
                 settings = RedisSettings.from_options(request["redis"])
                 coordinator = await asyncio.to_thread(Coordinator.connect, settings)
-                self.keepers[cluster_id] = RunKeeper(cluster_id, coordinator, lease=request["lease"])
-        return self.keepers[cluster_id]
+                self.drivers[cluster_id] = RunDriver(cluster_id, coordinator, lease=request["lease"])
+        return self.drivers[cluster_id]
 
-    async def _forget(self, link: NodeLink) -> None:
-        await link.close()
-        if self.links.get((link.job_id, link.node)) is link:
-            del self.links[link.job_id, link.node]
-        keeper = self.keepers.get(link.cluster_id or "")
-        if keeper is not None:
-            keeper.forget(link)
-            if not keeper.links:
-                self.keepers.pop(keeper.cluster_id, None)
-                await keeper.close()
+    async def _forget(self, connection: NodeConnection) -> None:
+        await connection.close()
+        if self.connections.get((connection.job_id, connection.node)) is connection:
+            del self.connections[connection.job_id, connection.node]
+        driver = self._driver_of(connection)
+        if driver is not None:
+            driver.forget(connection)
+            if not driver.connections:
+                self.drivers.pop(driver.cluster_id, None)
+                await driver.close()
 
 
 # What a task may ask for.

@@ -10,7 +10,7 @@ import math
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, Phase, ScriptKind
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message, NodeLink
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message, NodeConnection
 
 
 class StartSkew:
@@ -21,7 +21,9 @@ class StartSkew:
         self._without: set[str] = set()
         self._told = False
 
-    def take_event(self, link: NodeLink, event: Message, links: t.Collection[NodeLink]) -> Message | None:
+    def take_event(
+        self, connection: NodeConnection, event: Message, connections: t.Collection[NodeConnection]
+    ) -> Message | None:
         """Take note of an event; with the last node's start comes the answer, once.
 
         ``seconds`` lie between the first start and the last, ``error`` is how wrong that may be.
@@ -31,13 +33,13 @@ class StartSkew:
         if event["event"] == EventName.SCRIPT:
             script = event["script"]
             if script["kind"] == ScriptKind.TEST and script["started"] is not None:
-                self._starts.setdefault(link.node, link.clock.ours(script["started"]))
+                self._starts.setdefault(connection.node, connection.clock.ours(script["started"]))
         elif event["event"] == EventName.PHASE and event["phase"] == Phase.TEST:
-            self._without.add(link.node)
-        if not self._starts or any(other.node not in {*self._starts, *self._without} for other in links):
+            self._without.add(connection.node)
+        if not self._starts or any(other.node not in {*self._starts, *self._without} for other in connections):
             return None
         self._told = True
-        error = max(other.clock.error for other in links if other.node in self._starts)
+        error = max(other.clock.error for other in connections if other.node in self._starts)
         if not math.isfinite(error):
             return None
         first = min(self._starts.values())

@@ -91,7 +91,7 @@ class Node:
             assert time.monotonic() < deadline, f"{self.events}\n{self.runner.status()}"
             pause = self.runner.pause()
             signal.sigtimedwait([signal.SIGCHLD], 0.03 if pause is None else min(pause, 0.03))
-            self.runner.turn()
+            self.runner.step()
 
     def run(self, *plans: Message, phase: str = "test") -> Message:
         """Run a phase; how it ends."""

@@ -168,7 +168,7 @@ async def collect(folder: Path, command: list[str]) -> None:
         with pytest.raises(NodeError, match=f"the results of here belong into {promised}, and nowhere else"):
             await relay._op_collect({**node, "dest": str(dest), "limit": 3000})
     await relay._op_collect({**node, "dest": str(promised), "limit": 3000})
-    await relay.links["s.1.1", "here"].close()
+    await relay.connections["s.1.1", "here"].close()
 
 
 # Instead of a supervisor: it lets in whoever comes, and sends as results what it was told to.
@@ -210,10 +210,10 @@ class Told:
     """What a run is told of its nodes."""
 
     def __init__(self) -> None:
-        self.links: dict[str, t.Any] = {}
+        self.connections: dict[str, t.Any] = {}
         self.said: list[tuple[str, t.Any]] = []
 
-    def tell(self, link: t.Any, what: str, data: t.Any = None) -> None:
+    def tell(self, connection: t.Any, what: str, data: t.Any = None) -> None:
         self.said.append((what, data))
 
     def __getattr__(self, name: str) -> t.Any:
@@ -238,10 +238,10 @@ async def fetch(folder: Path, archive: bytes, told: Told) -> None:
     command = [sys.executable, "-c", SUPERVISOR, base64.b64encode(archive).decode()]
     settings = {"lease": 30.0, "grace": 1.0, "limit": 3000, "redis": None}
     await relay._op_attach({**node, "cluster_id": None, "commands": [command], "token": TOKEN, **settings})
-    link = relay.links["s.1.1", "here"]
-    link.cluster_id = "s.1"
-    relay.keepers["s.1"] = t.cast(t.Any, told)
+    connection = relay.connections["s.1.1", "here"]
+    connection.cluster_id = "s.1"
+    relay.drivers["s.1"] = t.cast(t.Any, told)
     try:
         await relay._op_collect({**node, "dest": str(folder / "results"), "limit": 3000})
     finally:
-        await link.close()
+        await connection.close()

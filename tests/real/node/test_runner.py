@@ -106,7 +106,7 @@ def test_armed_scripts_start_in_order(node: Node) -> None:
     assert node.runner.start("test", [*monitors, *tests], armed=True)
     armed = _processes.descendants(os.getpid())
     assert len(armed) == 3, "the first test goes with its monitors, the others wait for their turn"
-    node.runner.turn()
+    node.runner.step()
     assert states(node)["test"] == "armed"
     assert not node.events
     assert {record["state"] for record in node.runner.status()["scripts"]} == {"waiting"}
@@ -304,7 +304,7 @@ def test_nothing_is_killed_within_the_grace(node: Node) -> None:
     node.pid("test-it")
     node.runner.stop(600)
     for _turn in range(5):
-        node.runner.turn()
+        node.runner.step()
     pause = node.runner.pause()
     assert pause is not None and 500 < pause <= 600
     node.give("test-it", "go")
@@ -319,7 +319,7 @@ def test_kill_is_sent_until_nothing_is_left(node: Node) -> None:
     node.pid("test-it")
     node.runner.stop(0)
     for _number in range(3):
-        node.runner.turn()
+        node.runner.step()
         pause = node.runner.pause()
         assert pause is not None and pause <= 1
         late = os.fork()
@@ -329,7 +329,7 @@ def test_kill_is_sent_until_nothing_is_left(node: Node) -> None:
                 signal.pause()
         node.until(lambda late=late: not _processes.is_alive(late))  # type: ignore[misc]
     node.until(node.runner.is_idle)
-    node.runner.turn()
+    node.runner.step()
 
 
 # Limits of time
@@ -364,7 +364,7 @@ def test_a_time_limit_of_a_daemon_is_for_its_start(node: Node) -> None:
     assert node.runner.pause() is None
     for running in node.runner._by_pid.values():
         running.since = time.monotonic() - 1000
-    node.runner.turn()
+    node.runner.step()
     assert not node.record("daemon-it")["timed_out"]
     node.stop()
 
@@ -420,7 +420,7 @@ def test_daemons_start_one_after_another(node: Node) -> None:
     node.runner.start("daemon", both, armed=False)
     pause = node.runner.pause()
     assert pause is not None and 0 < pause <= 0.2
-    node.runner.turn()
+    node.runner.step()
     assert [node.record(f"daemon-{name}")["state"] for name in "ab"] == ["running", "waiting"]
     node.give("daemon-a", "go")
     node.until(lambda: node.record("daemon-b")["state"] == "running")
@@ -500,7 +500,7 @@ def test_a_stop_while_a_daemon_starts(node: Node) -> None:
     assert states(node)["daemon"] == "stopped"
     assert not node.told("died") and not node.told("phase")
     node.give("daemon-it", "here")
-    node.runner.turn()
+    node.runner.step()
     assert len(node.told("script")) == 2
 
 

@@ -408,8 +408,8 @@ def test_each_word_from_the_controller_renews_the_lease(tmp_path: Path) -> None:
     config = {"token": TOKEN, "lease": 30.0, "hosts_file": str(tmp_path / "hosts")}
     supervisor = _supervisor.Supervisor(tmp_path, config)
     ends = socket.socketpair()
-    client, script_client, stranger = (_clients.Client(ends[0]) for _number in range(3))
-    cases: list[tuple[_clients.Client, dict[str, t.Any], bool]] = [
+    client, script_client, stranger = (_clients.SupervisorClient(ends[0]) for _number in range(3))
+    cases: list[tuple[_clients.SupervisorClient, dict[str, t.Any], bool]] = [
         (stranger, {"op": "hello", "token": "guessed"}, False),
         (stranger, {"op": "alive", "after": 0}, False),
         (script_client, {"op": "hello", "token": supervisor.script_token}, False),

@@ -19,9 +19,9 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import read_runs
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _notebook
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _grouped_notes
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._follow import follow
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._notebook import Notebook
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._grouped_notes import GroupedNotes
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._screen import picture
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._write import write_comparison, write_reports
@@ -121,11 +121,11 @@ def _progress(
         )
         for run in plan["runs"]
     }
-    book, shown = Notebook(), [""]
+    book, shown = GroupedNotes(), [""]
     positions = dict.fromkeys(views, "0")
     for cluster_id, event in coordinator.follow(positions, 1):
         # The clock of the run.
-        monkeypatch.setattr(_notebook.time, "monotonic", lambda now=event["time"]: now)
+        monkeypatch.setattr(_grouped_notes.time, "monotonic", lambda now=event["time"]: now)
         yield from _lines(book)
         for note in views[cluster_id].take(event):
             book.add(views[cluster_id], note, at=event["time"])
@@ -137,6 +137,6 @@ def _progress(
     yield from _lines(book, everything=True)
 
 
-def _lines(book: Notebook, *, everything: bool = False) -> t.Iterator[str]:
+def _lines(book: GroupedNotes, *, everything: bool = False) -> t.Iterator[str]:
     for text, outcome in book.lines(everything=everything):
         yield f"{text}{f'  [{outcome}]' if outcome else ''}\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
-from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import TREES_KEPT, Spool
+from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool import TREES_KEPT, Spool
 
 JOB = "20260131T120000-k3f9.1.1"
 WORK: dict[str, t.Any] = {"node": "a", "exchange": "redis", "settings": {"results_limit": 1, "retention": 60}}
@@ -87,12 +87,12 @@ def test_one_process_uses_it_at_a_time(spool: Spool) -> None:
     second.unlock()
 
 
-def test_words_are_said_once(spool: Spool) -> None:
-    assert spool.take_words() == []
-    spool.leave_word("it was\n  late")
-    spool.leave_word("and dark")
-    assert Spool(spool.folder).take_words() == ["it was late", "and dark"]
-    assert spool.take_words() == []
+def test_notices_are_given_once(spool: Spool) -> None:
+    assert spool.take_notices() == []
+    spool.add_notice("it was\n  late")
+    spool.add_notice("and dark")
+    assert Spool(spool.folder).take_notices() == ["it was late", "and dark"]
+    assert spool.take_notices() == []
 
 
 def test_what_is_left_comes_oldest_first_and_nothing_else_counts(spool: Spool) -> None:

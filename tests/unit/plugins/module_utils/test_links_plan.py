@@ -58,7 +58,7 @@ def present(
 
 def release(link: RecordedLink, devices: list[Device], other: Record | None = None) -> links._Plan:
     plan = links._Plan()
-    links._plan_release(plan, link, devices, {OTHER: other} if other else {})
+    links._plan_removal(plan, link, devices, {OTHER: other} if other else {})
     return plan
 
 
@@ -121,7 +121,7 @@ def test_what_is_done_to_have_a_link(
     plan = present([want], [device(3, "10.9.0.1/24"), there], record(old) if old else None)
     assert steps(plan) == expected
     assert plan.touched == [there]
-    assert plan.heirs == {}
+    assert plan.successors == {}
 
 
 def test_a_card_that_is_not_named_any_more_is_put_back() -> None:
@@ -172,12 +172,12 @@ def test_what_is_recorded_of_a_link_that_was_there() -> None:
 
 def test_an_mtu_that_is_given_up_goes_to_another_run() -> None:
     old = recorded(1, "10.0.0.1/24", was_up=False, mtu=1400, mtu_before=1500)
-    heir = recorded(1, "10.0.0.2/24", mtu=1400)
+    successor = recorded(1, "10.0.0.2/24", mtu=1400)
     there = device(1, "10.0.0.1/24", "10.0.0.2/24", mtu=1400)
-    plan = present([wanted(ONE, "10.0.0.1/24")], [there], record(old), record(heir, job_id="b"))
+    plan = present([wanted(ONE, "10.0.0.1/24")], [there], record(old), record(successor, job_id="b"))
     assert steps(plan) == []
     # The card stays with this run, which brings it down at its end.
-    assert plan.heirs[OTHER].links == (dataclasses.replace(heir, mtu_before=1500),)
+    assert plan.successors[OTHER].links == (dataclasses.replace(successor, mtu_before=1500),)
     assert (plan.links[0].mtu_before, plan.links[0].was_up) == (None, False)
 
 
@@ -222,7 +222,7 @@ def test_what_is_done_to_release_a_link(link: RecordedLink, there: Device, expec
     plan = release(link, [device(3), there], record(recorded(3), job_id="b"))
     assert steps(plan) == expected
     assert plan.touched == [there]
-    assert plan.heirs == {}
+    assert plan.successors == {}
     (held,) = plan.held
     lost = LOST if "eth1 restore fd00:1::1/64" in expected else ()
     assert held == dataclasses.replace(link, restore=lost)
@@ -241,21 +241,21 @@ def test_a_card_that_another_run_uses_passes_to_it(
     of_link: int | None, of_heir: int | None, inherited: int | None, link_up: bool, heir_up: bool
 ) -> None:
     link = recorded(1, "10.0.0.1/24", was_up=link_up, mtu_before=of_link, restore=LOST)
-    heir, unrelated = recorded(1, "10.0.0.2/24", was_up=heir_up, mtu_before=of_heir), recorded(2)
+    successor, unrelated = recorded(1, "10.0.0.2/24", was_up=heir_up, mtu_before=of_heir), recorded(2)
     there = device(1, "10.0.0.1/24", "10.0.0.2/24", mtu=1400)
-    plan = release(link, [there], record(unrelated, heir, job_id="b"))
+    plan = release(link, [there], record(unrelated, successor, job_id="b"))
     assert steps(plan) == ["eth1 delete 10.0.0.1/24", "eth1 restore fd00:1::1/64"]
     assert plan.held == [link]
-    new = dataclasses.replace(heir, was_up=link_up and heir_up, mtu_before=inherited)
-    assert plan.heirs == {OTHER: record(unrelated, new, job_id="b")}
+    new = dataclasses.replace(successor, was_up=link_up and heir_up, mtu_before=inherited)
+    assert plan.successors == {OTHER: record(unrelated, new, job_id="b")}
 
 
 def test_two_cards_pass_to_the_same_run() -> None:
     plan = links._Plan()
     neighbours = {OTHER: record(recorded(1), recorded(2), job_id="b")}
     for index in (1, 2):
-        links._plan_release(plan, recorded(index, was_up=False), [device(index)], neighbours)
-    assert [link.was_up for link in plan.heirs[OTHER].links] == [False, False]
+        links._plan_removal(plan, recorded(index, was_up=False), [device(index)], neighbours)
+    assert [link.was_up for link in plan.successors[OTHER].links] == [False, False]
 
 
 # What is refused

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("redis")
 
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _notebook, _screen
-from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._notebook import Notebook
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _grouped_notes, _screen
+from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._grouped_notes import GroupedNotes
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import Note, RunView
 
 CLIENTS = [f"client-{number}" for number in range(1, 50)]
@@ -84,7 +84,7 @@ def test_an_abort_is_told_once() -> None:
 
 
 def test_what_many_nodes_do_at_once_is_one_line() -> None:
-    run, book = view("server-1", *CLIENTS), Notebook()
+    run, book = view("server-1", *CLIENTS), GroupedNotes()
     for number, name in enumerate(reversed(CLIENTS)):
         book.add(run, Note("test x has ended", name, 1 + number / 100), at=0)
     assert list(book.lines()) == [], "others may join"
@@ -95,8 +95,8 @@ def test_what_many_nodes_do_at_once_is_one_line() -> None:
 
 def test_notes_wait_for_others_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(_notebook.time, "monotonic", lambda: now)
-    run, book = view(), Notebook()
+    monkeypatch.setattr(_grouped_notes.time, "monotonic", lambda: now)
+    run, book = view(), GroupedNotes()
     said = []
     for number in range(20):
         now = number / 2
@@ -108,7 +108,7 @@ def test_notes_wait_for_others_only_for_a_while(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_the_reason_says_is_not_said_again() -> None:
-    run, book = view(), Notebook()
+    run, book = view(), GroupedNotes()
     run.history.reason = {"text": "test x failed"}
     book.add(run, Note("failed: 1", "client-1", failure="the run was aborted: test x failed (node client-2)"))
     book.add(run, Note("failed: 2", "client-1", failure="the disk is full"))

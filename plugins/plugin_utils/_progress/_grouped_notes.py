@@ -30,7 +30,7 @@ class _Group:
     seconds: list[float] = field(default_factory=list)
 
 
-class Notebook:
+class GroupedNotes:
     """Gathers notes for a moment, so that what many nodes do at once is one line."""
 
     def __init__(self) -> None:

@@ -26,10 +26,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
     make_reason,
 )
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import (
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import (
     PINGS_PER_LEASE,
     Message,
-    NodeLink,
+    NodeConnection,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._questions import Questions
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._start_skew import StartSkew
@@ -42,7 +42,7 @@ LOG = logging.getLogger("multidevice.relay")
 T = t.TypeVar("T")
 
 
-class RunKeeper:
+class RunDriver:
     """Joins the nodes of one run that this controller drives with the run's state in Redis.
 
     Verdicts go to the nodes the moment they are given: the release of `ready` starts the tests that are armed, an abort
@@ -54,7 +54,7 @@ class RunKeeper:
         self.cluster_id = cluster_id
         self.coordinator = coordinator
         self.lease = lease
-        self.links: dict[str, NodeLink] = {}
+        self.connections: dict[str, NodeConnection] = {}
         self._heard: dict[str, float] = {}
         self.reason: Reason | None = None
         self.has_begun = False
@@ -67,34 +67,34 @@ class RunKeeper:
         self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=8, thread_name_prefix=cluster_id)
         self._tasks = [asyncio.create_task(work()) for work in (self._watch, self._renew, self._pass_on)]
 
-    async def add(self, link: NodeLink) -> None:
+    async def add(self, connection: NodeConnection) -> None:
         """Take a node in: from now on its lease is kept."""
-        self.links[link.node] = link
-        await self._call(self.coordinator.renew, self.cluster_id, [link.node], LEASE_SHARE * self.lease)
-        self.tell(link, EventName.PREPARED)
-        self.give_verdicts(link)
+        self.connections[connection.node] = connection
+        await self._call(self.coordinator.renew, self.cluster_id, [connection.node], LEASE_SHARE * self.lease)
+        self.tell(connection, EventName.PREPARED)
+        self.give_verdicts(connection)
 
-    def give_verdicts(self, link: NodeLink) -> None:
+    def give_verdicts(self, connection: NodeConnection) -> None:
         """Tell a node what has been decided so far; nothing changes when it knows already."""
         if self.reason is not None:
-            link.aborted = self.reason
-            link.send({"op": "stop", "grace": link.grace})
+            connection.aborted = self.reason
+            connection.send({"op": "stop", "grace": connection.grace})
         elif self._ready:
-            link.send({"op": "go", "phase": Phase.TEST})
+            connection.send({"op": "go", "phase": Phase.TEST})
 
-    async def release(self, link: NodeLink) -> None:
-        """Let a node go whose part is over; it can no longer be lost."""
-        self._leaving.add(link.node)
+    async def let_go(self, connection: NodeConnection) -> None:
+        """Count no longer on a node whose part is over; it cannot be lost any more."""
+        self._leaving.add(connection.node)
         with contextlib.suppress(CoordinationError):
-            await self._call(self.coordinator.release_lease, self.cluster_id, link.node)
+            await self._call(self.coordinator.release_lease, self.cluster_id, connection.node)
 
-    def forget(self, link: NodeLink) -> None:
-        """A node has been let go."""
-        if self.links.get(link.node) is link:
-            del self.links[link.node]
+    def forget(self, connection: NodeConnection) -> None:
+        """Nothing comes from a node any more."""
+        if self.connections.get(connection.node) is connection:
+            del self.connections[connection.node]
 
     async def close(self) -> None:
-        """Stop keeping the run, once all that was reported has been passed on."""
+        """Stop driving the run, once all that was reported has been passed on."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.gather(self._events.join(), *self._failures), 5)
         for task in self._tasks:
@@ -103,9 +103,9 @@ class RunKeeper:
         self._questions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def share_key(self, link: NodeLink, key: str) -> None:
+    async def share_key(self, connection: NodeConnection, key: str) -> None:
         """Give a node's public ssh key to the others, also to those of other controllers."""
-        await self._call(self.coordinator.send, self.cluster_id, link.node, KEYS, key)
+        await self._call(self.coordinator.send, self.cluster_id, connection.node, KEYS, key)
 
     async def shared_keys(self) -> list[str]:
         """The public keys that all nodes have given before the barrier `start`."""
@@ -117,37 +117,39 @@ class RunKeeper:
         reason = make_reason(text, node=node)
         with contextlib.suppress(CoordinationError):
             await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
-            for link in list(self.links.values()):
-                await self._call(self.coordinator.report, link.job_id, Report.ABORT, reason)
+            for connection in list(self.connections.values()):
+                await self._call(self.coordinator.report, connection.job_id, Report.ABORT, reason)
 
-    def tell(self, link: NodeLink | None, what: str, data: Message | None = None) -> None:
+    def tell(self, connection: NodeConnection | None, what: str, data: Message | None = None) -> None:
         """Put into the run's timeline what the controller knows of a node, or of the whole run."""
-        node = link.node if link else None
+        node = connection.node if connection else None
         self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, node, what, data))
 
-    def take_gone(self, link: NodeLink) -> None:
+    def take_gone(self, connection: NodeConnection) -> None:
         """A supervisor was killed, or has cleaned up when its lease was over, before its part of the run was."""
-        if self.links.get(link.node) is link and link.node not in self._leaving:
-            self._fail(link, str(link.loss))
+        if self.connections.get(connection.node) is connection and connection.node not in self._leaving:
+            self._fail(connection, str(connection.loss))
 
-    def take_event(self, link: NodeLink, event: Message) -> None:
+    def take_event(self, connection: NodeConnection, event: Message) -> None:
         """Pass on what a node's supervisor says."""
         what = event["event"]
         if what == "ask":
-            self._questions.take(link, event)
+            self._questions.take(connection, event)
             return
         data = {key: value for key, value in event.items() if key not in ("seq", "event")}
         if what == EventName.DIED or (what == EventName.PHASE and event["state"] == PhaseState.FAILED):
-            self._fail(link, event["text"], script=event["script"], exit_code=event["exit_code"])
-        self.tell(link, what, data)
-        skew = self._skew.take_event(link, event, self.links.values())
+            self._fail(connection, event["text"], script=event["script"], exit_code=event["exit_code"])
+        self.tell(connection, what, data)
+        skew = self._skew.take_event(connection, event, self.connections.values())
         if skew is not None:
             self.tell(None, EventName.START_SKEW, skew)
 
-    def _fail(self, link: NodeLink, text: str, *, script: str | None = None, exit_code: int | None = None) -> None:
+    def _fail(
+        self, connection: NodeConnection, text: str, *, script: str | None = None, exit_code: int | None = None
+    ) -> None:
         """Ahead of everything else that is to be passed on: others are stopped by it."""
-        reason = make_reason(text, kind=ReasonKind.FAILED, node=link.node, script=script, exit_code=exit_code)
-        report = self._call(self.coordinator.report, link.job_id, Report.FAILED, reason)
+        reason = make_reason(text, kind=ReasonKind.FAILED, node=connection.node, script=script, exit_code=exit_code)
+        report = self._call(self.coordinator.report, connection.job_id, Report.FAILED, reason)
         task = asyncio.create_task(self._try(report))
         self._failures.add(task)
         task.add_done_callback(self._failures.discard)
@@ -188,8 +190,8 @@ class RunKeeper:
                     await self._take_abort(entry["reason"])
                 elif entry["barrier"] == Barrier.READY and not self._ready:
                     self._ready = True
-                    for link in self.links.values():
-                        self.give_verdicts(link)
+                    for connection in self.connections.values():
+                        self.give_verdicts(connection)
 
     def _look(self, position: str) -> tuple[str, list[Message]]:
         position, entries = self.coordinator.watch(self.cluster_id, position, WATCH_SLICE_MS)
@@ -201,10 +203,10 @@ class RunKeeper:
         if self.reason is not None:
             return
         self.reason = reason
-        for link in self.links.values():
-            self.give_verdicts(link)
-        for link in self.links.values():
-            await link.note()
+        for connection in self.connections.values():
+            self.give_verdicts(connection)
+        for connection in self.connections.values():
+            await connection.note()
 
     async def _renew(self) -> None:
         """Leases are promised from the moment a node was heard from, and a little shorter than the node's own, so that
@@ -215,12 +217,12 @@ class RunKeeper:
             with contextlib.suppress(CoordinationError):
                 await self._call(self.coordinator.book.renew, self.cluster_id, self.lease)
             left: dict[float, list[str]] = {}
-            for node, link in self.links.items():
+            for node, connection in self.connections.items():
                 # A promise that is left alone tells, when it is broken, for how long nothing was heard.
-                if node in self._leaving or self._heard.get(node) == link.heard:
+                if node in self._leaving or self._heard.get(node) == connection.heard:
                     continue
-                self._heard[node] = link.heard
-                left.setdefault(round(LEASE_SHARE * self.lease - link.silence, 1), []).append(node)
+                self._heard[node] = connection.heard
+                left.setdefault(round(LEASE_SHARE * self.lease - connection.silence, 1), []).append(node)
             for seconds, nodes in left.items():
                 if seconds > 0:
                     with contextlib.suppress(CoordinationError):

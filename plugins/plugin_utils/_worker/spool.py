@@ -62,19 +62,19 @@ class Spool:
             os.close(self._handle)
             self._handle = None
 
-    def leave_word(self, text: str) -> None:
+    def add_notice(self, text: str) -> None:
         """Have the next worker say something that this one has nobody left to say to."""
-        with contextlib.suppress(OSError), open(self._words, "a", encoding="utf-8") as stream:
+        with contextlib.suppress(OSError), open(self._notices, "a", encoding="utf-8") as stream:
             stream.write(" ".join(text.split()) + "\n")
 
-    def take_words(self) -> list[str]:
-        """What workers before this one have left to be said."""
+    def take_notices(self) -> list[str]:
+        """What workers before this one had nobody left to say to."""
         try:
-            words = self._words.read_text(encoding="utf-8", errors="replace").splitlines()
-            self._words.unlink()
+            notices = self._notices.read_text(encoding="utf-8", errors="replace").splitlines()
+            self._notices.unlink()
         except OSError:
             return []
-        return words
+        return notices
 
     def job(self, job_id: str) -> JobSpool:
         """The folder of a node job.
@@ -124,7 +124,7 @@ class Spool:
         return self.folder / "jobs"
 
     @property
-    def _words(self) -> Path:
+    def _notices(self) -> Path:
         return self.folder / "last-words"
 
     @property

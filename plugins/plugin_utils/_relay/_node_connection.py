@@ -25,15 +25,15 @@ Message = dict[str, t.Any]
 T = t.TypeVar("T")
 
 
-class NodeLink:
-    """The controller's line to the supervisor of one node job, kept open, and opened again when it breaks.
+class NodeConnection:
+    """The controller's connection to the supervisor of one node job, kept open, and opened again when it breaks.
 
     :param commands: each joins its standard input and output with the supervisor's socket; when one fails, or nothing
         comes through it, the next is tried.
     :param grace: seconds between the signals TERM and KILL when the node's scripts are stopped.
     :param limit: bytes of results that are fetched at most when the controller ends early.
     :param on_event: called with each event of the supervisor, in order, none twice.
-    :param on_open: called each time the line stands again: what was sent while it was broken is lost.
+    :param on_open: called each time it stands again: what was sent while it was broken is lost.
     :param on_gone: called when the supervisor that was there is found to have ended.
     """
 
@@ -48,9 +48,9 @@ class NodeLink:
         lease: float,
         grace: float,
         limit: int,
-        on_event: t.Callable[[NodeLink, Message], None],
-        on_open: t.Callable[[NodeLink], None],
-        on_gone: t.Callable[[NodeLink], None],
+        on_event: t.Callable[[NodeConnection, Message], None],
+        on_open: t.Callable[[NodeConnection], None],
+        on_gone: t.Callable[[NodeConnection], None],
     ) -> None:
         self.job_id = job_id
         self.node = node
@@ -83,7 +83,7 @@ class NodeLink:
 
     @property
     def is_open(self) -> bool:
-        """Whether the line stands at this moment."""
+        """Whether it stands at this moment."""
         return self._connected.is_set()
 
     @property
@@ -122,12 +122,12 @@ class NodeLink:
             await _soon(self._connected.wait(), min(0.5, deadline - _now()))
 
     def send(self, message: Message) -> None:
-        """Send a message and wait for nothing. While the line is broken it is lost."""
+        """Send a message and wait for nothing. While the connection is broken it is lost."""
         self._numbers += 1
         self._write({"id": self._numbers, **message})
 
     async def request(self, message: Message, timeout: float = ANSWER_TIMEOUT) -> Message:
-        """Put a request to the supervisor and return its answer. When the line breaks meanwhile, it is put again.
+        """Put a request to the supervisor and return its answer. When the connection breaks meanwhile, it is put again.
 
         :raises NodeError: the supervisor refuses, no answer comes in time, or the node is lost.
         """
@@ -154,7 +154,7 @@ class NodeLink:
             self.changed.notify_all()
 
     async def _ask(self, message: Message, deadline: float) -> Message | None:
-        """The answer; None when the line broke before it came."""
+        """The answer; None when the connection broke before it came."""
         self._numbers += 1
         number = self._numbers
         future: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
@@ -196,7 +196,7 @@ class NodeLink:
             start_new_session=True,
         )
         if process.stdout is None or process.stderr is None:
-            raise RuntimeError("the process of the line has no pipes")
+            raise RuntimeError("the process of the connection has no pipes")
         self._dialled = _now()
         try:
             self._write({"id": 0, "op": "hello", "token": self._token, "after": self._seen})
@@ -240,7 +240,7 @@ class NodeLink:
         self._on_event(self, event)
 
     async def _ping(self) -> None:
-        """Renews the node's lease; a line through which nothing comes for long is given up for a new one."""
+        """Renews the node's lease; a connection through which nothing comes for long is given up for a new one."""
         pause = self.lease / PINGS_PER_LEASE
         for first in (0.2, 0.2, 0.5, 1.0):
             await self._connected.wait()

@@ -24,9 +24,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders, _undo
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange, result_name
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._worker_keeper import WorkerKeeper
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
-from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
+from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.driver import WorkerDriver
+from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool import JobSpool, Spool
 
 from support.newest_server import newest_server
 from support.plans import make_plan
@@ -113,19 +113,19 @@ def submit(coordinator: Coordinator, queue: str, exchange: str = "redis", result
     return str(node["job_id"])
 
 
-def new_keeper(
+def new_driver(
     server: RedisServer, spool: Path, playbook: subprocess.Popen[bytes], *, machine: str = "a", lease: float = 30.0
-) -> WorkerKeeper:
+) -> WorkerDriver:
     worker = Worker(machine, "vm", os.urandom(4).hex(), f"here:{spool}", lease)
-    return WorkerKeeper(worker, Spool(spool), {"redis_url": server.url, "redis_timeout": 5}, playbook.pid)
+    return WorkerDriver(worker, Spool(spool), {"redis_url": server.url, "redis_timeout": 5}, playbook.pid)
 
 
-def take(keeper: WorkerKeeper, coordinator: Coordinator) -> t.Coroutine[t.Any, t.Any, JobSpool]:
+def take(driver: WorkerDriver, coordinator: Coordinator) -> t.Coroutine[t.Any, t.Any, JobSpool]:
     async def taking() -> JobSpool:
-        await keeper.begin()
-        job_id = await keeper.take(30)
+        await driver.begin()
+        job_id = await driver.take(30)
         assert job_id is not None
-        job = keeper.spool.job(job_id)
+        job = driver.spool.job(job_id)
         job.begin(coordinator.queues.work(job_id))
         return job
 
@@ -133,7 +133,7 @@ def take(keeper: WorkerKeeper, coordinator: Coordinator) -> t.Coroutine[t.Any, t
 
 
 async def until(holds: t.Callable[[], bool]) -> None:
-    """Wait until something holds, while the keeper goes on with its work."""
+    """Wait until something holds, while the driver goes on with its work."""
     deadline = time.monotonic() + 30
     while not await asyncio.to_thread(holds):
         assert time.monotonic() < deadline
@@ -166,11 +166,11 @@ def test_a_long_upload_after_the_playbook_has_ended_is_waited_for(
     run = job_id.rpartition(".")[0]
 
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=6.0)
-        write_results(await take(keeper, coordinator), "worked")
+        driver = new_driver(redis_server, tmp_path / "spool", playbook, lease=6.0)
+        write_results(await take(driver, coordinator), "worked")
         coordinator.arrive(job_id, "start")
         coordinator.abort(run, {"text": "enough"})
-        ending = asyncio.create_task(keeper.end())
+        ending = asyncio.create_task(driver.end())
         await until(SlowFolder.begun.is_set)
         # Its lease would end meanwhile if nobody renewed it.
         begun = coordinator.now()
@@ -193,11 +193,11 @@ def test_who_comes_back_late_does_not_hand_in_for_who_has_taken_over(
     job_id = submit(coordinator, "vm")
 
     async def work() -> None:
-        late = new_keeper(redis_server, tmp_path / "late", playbook, machine="late")
+        late = new_driver(redis_server, tmp_path / "late", playbook, machine="late")
         await take(late, coordinator)
         # As everybody sees it whose lease has run out.
         coordinator.queues.leave("late", late.worker.token)
-        other = new_keeper(redis_server, tmp_path / "other", playbook, machine="other")
+        other = new_driver(redis_server, tmp_path / "other", playbook, machine="other")
         job = await take(other, coordinator)
         coordinator.arrive(job_id, "start")
         write_results(late.spool.job(job_id), "nothing")
@@ -222,14 +222,14 @@ def test_a_damaged_node_job_in_the_spool_stops_nobody(
     job_id = submit(coordinator, "vm")
 
     async def work() -> list[str]:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
-        job = await take(keeper, coordinator)
+        driver = new_driver(redis_server, tmp_path / "spool", playbook)
+        job = await take(driver, coordinator)
         coordinator.arrive(job_id, "start")
         coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
         write_results(job, "worked")
         (job.folder / "work.json").write_text('{"node": "a", "settings": null}')
-        notes = await keeper.hand_in(job)
-        await keeper.end()
+        notes = await driver.hand_in(job)
+        await driver.end()
         return notes
 
     notes = asyncio.run(work())
@@ -246,26 +246,26 @@ def test_results_that_cannot_be_handed_in_stay_and_it_is_said_where(
     job_id = submit(coordinator, "vm", str(tmp_path / "away"))
 
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
-        job = await take(keeper, coordinator)
+        driver = new_driver(redis_server, tmp_path / "spool", playbook)
+        job = await take(driver, coordinator)
         coordinator.arrive(job_id, "start")
         coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
         write_results(job, "worked")
         with pytest.raises(NodeError, match=f"the results of {job_id} cannot be handed in now, they stay in .*away"):
-            await keeper.hand_in(job)
-        await keeper.end()
+            await driver.hand_in(job)
+        await driver.end()
 
     asyncio.run(work())
-    words = Spool(tmp_path / "spool").take_words()
-    assert len(words) == 1 and f"the results of {job_id} cannot be handed in now, they stay in " in words[0]
+    notices = Spool(tmp_path / "spool").take_notices()
+    assert len(notices) == 1 and f"the results of {job_id} cannot be handed in now, they stay in " in notices[0]
     (tmp_path / "away").mkdir()
 
     async def go_on() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
-        await keeper.begin()
-        for job in keeper.spool.left():
-            await keeper.hand_in(job)
-        await keeper.end()
+        driver = new_driver(redis_server, tmp_path / "spool", playbook)
+        await driver.begin()
+        for job in driver.spool.left():
+            await driver.hand_in(job)
+        await driver.end()
 
     asyncio.run(go_on())
     assert text_handed_in(redis_server, job_id, tmp_path, str(tmp_path / "away")) == "worked"
@@ -281,8 +281,8 @@ def test_a_redis_that_is_full_for_a_moment_ends_no_worker(
     client: t.Any = redis_server.client()
 
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=15.0)
-        await keeper.begin()
+        driver = new_driver(redis_server, tmp_path / "spool", playbook, lease=15.0)
+        await driver.begin()
         client.config_set("maxmemory", "1")
         await until(lambda: "a: Redis at" in caplog.text and "is full" in caplog.text)
         client.config_set("maxmemory", "0")
@@ -290,53 +290,53 @@ def test_a_redis_that_is_full_for_a_moment_ends_no_worker(
         await until(lambda: coordinator.queues.workers()[0]["seen"] > full)
         assert coordinator.now() - full < 4.5, "it tries again sooner than it would renew its lease"
         assert playbook.poll() is None
-        await keeper.end()
+        await driver.end()
 
     asyncio.run(work())
-    assert Spool(tmp_path / "spool").take_words() == []
+    assert Spool(tmp_path / "spool").take_notices() == []
 
 
 def test_a_worker_that_cannot_renew_its_lease_ends_itself_before_it_is_given_up(
     redis_server: RedisServer, playbook: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=2.0)
-        await keeper.begin()
+        driver = new_driver(redis_server, tmp_path / "spool", playbook, lease=2.0)
+        await driver.begin()
         redis_server.send(signal.SIGSTOP)
         try:
             await asyncio.to_thread(playbook.wait, 60)
         finally:
             redis_server.send(signal.SIGCONT)
-        await keeper.end()
+        await driver.end()
         # A tenth of its lease is left by then, for ending.
-        patient = new_keeper(redis_server, tmp_path / "spool", playbook, lease=1000.0)
+        patient = new_driver(redis_server, tmp_path / "spool", playbook, lease=1000.0)
         now = asyncio.get_running_loop().time()
         assert [patient._is_late(now - heard) for heard in (850, 950)] == [False, True]
 
     asyncio.run(work())
-    (word,) = Spool(tmp_path / "spool").take_words()
-    assert "it has ended itself: Redis could not be reached for " in word
+    (notice,) = Spool(tmp_path / "spool").take_notices()
+    assert "it has ended itself: Redis could not be reached for " in notice
 
 
 def test_a_worker_that_ends_itself_has_the_next_one_say_why(
     redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook, lease=6.0)
-        await keeper.begin()
-        coordinator.queues.leave("a", keeper.worker.token)
+        driver = new_driver(redis_server, tmp_path / "spool", playbook, lease=6.0)
+        await driver.begin()
+        coordinator.queues.leave("a", driver.worker.token)
         await asyncio.to_thread(playbook.wait, 30)
         assert playbook.returncode == -signal.SIGTERM
         with pytest.raises(NodeError, match="the worker on a has been given up: it was not heard from in time"):
-            await keeper.take(30)
-        await keeper.end()
+            await driver.take(30)
+        await driver.end()
 
     asyncio.run(work())
     spool = Spool(tmp_path / "spool")
-    assert spool.take_words() == [
+    assert spool.take_notices() == [
         "of the worker before this one: it has ended itself: the worker on a has been given up: it was not heard from in time"
     ]
-    assert spool.take_words() == []
+    assert spool.take_notices() == []
 
 
 @pytest.mark.parametrize(
@@ -360,20 +360,20 @@ def test_what_becomes_of_a_run_that_ends_before_it_has_begun(
     run = job_id.rpartition(".")[0]
 
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
-        assert keeper.node is None
-        write_results(await take(keeper, coordinator), "begun")
-        assert keeper.node == "node-1"
-        assert keeper.farewell == "node-1: the worker on a is gone: its ansible-playbook ended before the run did"
+        driver = new_driver(redis_server, tmp_path / "spool", playbook)
+        assert driver.node is None
+        write_results(await take(driver, coordinator), "begun")
+        assert driver.node == "node-1"
+        assert driver.why_gone == "node-1: the worker on a is gone: its ansible-playbook ended before the run did"
         if end == "an abort":
             coordinator.abort(run, {"text": "enough"})
         elif end == "removing it":
             coordinator.remove(run)
-        await keeper.end()
+        await driver.end()
 
     asyncio.run(work())
     assert (text_handed_in(redis_server, job_id, tmp_path) == "begun") is is_handed_in
-    assert Spool(tmp_path / "spool").left() == [] and Spool(tmp_path / "spool").take_words() == []
+    assert Spool(tmp_path / "spool").left() == [] and Spool(tmp_path / "spool").take_notices() == []
     assert coordinator.queues.workers() == [] and coordinator.book.holders() == {}
     assert coordinator.queues.open_jobs([run]) == ({job_id: None} if what == "given_back" else {})
     if what:
@@ -384,19 +384,19 @@ def test_a_worker_waits_for_its_node_job_and_is_none_any_more_when_it_has_got_no
     redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     async def work() -> None:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
-        await keeper.begin()
+        driver = new_driver(redis_server, tmp_path / "spool", playbook)
+        await driver.begin()
         job_id = submit(coordinator, "vm")
         assert coordinator.queues.open_jobs([job_id.rpartition(".")[0]]) == {job_id: None}, "it does not want one yet"
         assert coordinator.remove(job_id.rpartition(".")[0])
-        assert await keeper.take(0.01) is None
-        assert await keeper.take(0.01) is None
+        assert await driver.take(0.01) is None
+        assert await driver.take(0.01) is None
         job_id = submit(coordinator, "vm")
-        assert await keeper.take(30) == job_id
-        assert await keeper.take(30) == job_id
-        keeper.job_id = None
+        assert await driver.take(30) == job_id
+        assert await driver.take(30) == job_id
+        driver.job_id = None
         coordinator.remove(job_id.rpartition(".")[0])
-        await keeper.end()
+        await driver.end()
 
     asyncio.run(work())
     assert coordinator.queues.workers() == []
@@ -407,9 +407,9 @@ def test_a_worker_that_redis_refuses_leaves_the_spool_to_others(
     redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     coordinator.queues.come(Worker("a", "vm", "1", "elsewhere", 600))
-    keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
+    driver = new_driver(redis_server, tmp_path / "spool", playbook)
     with pytest.raises(CoordinationError, match="machine a has a worker already, on elsewhere"):
-        asyncio.run(keeper.begin())
+        asyncio.run(driver.begin())
     assert Spool(tmp_path / "spool").lock()
 
 
@@ -419,12 +419,12 @@ def test_what_was_cut_is_told_and_noted(
     job_id = submit(coordinator, "vm", results_limit=3)
 
     async def work() -> list[str]:
-        keeper = new_keeper(redis_server, tmp_path / "spool", playbook)
-        job = await take(keeper, coordinator)
+        driver = new_driver(redis_server, tmp_path / "spool", playbook)
+        job = await take(driver, coordinator)
         coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
         write_results(job, "worked")
-        notes = await keeper.hand_in(job)
-        await keeper.end()
+        notes = await driver.hand_in(job)
+        await driver.end()
         return notes
 
     notes = asyncio.run(work())

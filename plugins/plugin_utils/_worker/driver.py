@@ -24,8 +24,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_link import Message
-from ansible_collections.lab.multidevice.plugins.plugin_utils._spool import JobSpool, Spool
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message
+from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool import JobSpool, Spool
 
 LOG = logging.getLogger("multidevice.relay")
 # What a worker that is cut off from Redis keeps of its lease as a reserve for ending itself.
@@ -35,8 +35,8 @@ LOCK_TIMEOUT = 90.0
 RETRY_PAUSE = 1.0
 
 
-class WorkerKeeper:
-    """Keeps the worker that an ansible-playbook is: its lease, and what it holds, until it is handed in or given back.
+class WorkerDriver:
+    """The part of the relay in a worker: its lease, and the node job that it holds until that is handed in or given back.
 
     A worker that cannot renew its lease ends itself before Redis gives its node job to another one.
     """
@@ -54,6 +54,12 @@ class WorkerKeeper:
         self._lost: str | None = None
         self._is_ending = False
         self._renewals: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_request(cls, request: Message, controller: int) -> WorkerDriver:
+        """From what the task asks for: ``worker``, ``spool`` and ``redis``."""
+        worker = Worker(**t.cast("dict[str, t.Any]", request["worker"]))
+        return cls(worker, Spool(request["spool"]), request["redis"], controller)
 
     async def begin(self) -> None:
         """Be the worker of this machine, as soon as one before it has cleaned up.
@@ -115,13 +121,13 @@ class WorkerKeeper:
         return str(self.spool.job(self.job_id).work["node"]) if self.job_id else None
 
     @property
-    def farewell(self) -> str:
+    def why_gone(self) -> str:
         """Why the run of its node job cannot go on."""
         why = self._lost or "its ansible-playbook ended before the run did"
         return f"{self.node}: the worker on {self.worker.machine} is gone: {why}"
 
     async def end(self) -> None:
-        """The ansible-playbook has ended, and the machine is clean: hand in or give back what it held, and say goodbye."""
+        """The ansible-playbook has ended, and the machine is clean: hand in or give back what it held, and unregister."""
         self._is_ending = True
         try:
             if self.job_id is not None:
@@ -199,14 +205,8 @@ class WorkerKeeper:
 
     def _complain(self, what: str) -> None:
         LOG.error("%s: %s", self.worker.machine, what)
-        self.spool.leave_word(f"of the worker before this one: {what}")
+        self.spool.add_notice(f"of the worker before this one: {what}")
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def new_keeper(request: Message, controller: int) -> WorkerKeeper:
-    """From what the task asks for: ``worker``, ``spool`` and ``redis``."""
-    worker = Worker(**t.cast("dict[str, t.Any]", request["worker"]))
-    return WorkerKeeper(worker, Spool(request["spool"]), request["redis"], controller)
