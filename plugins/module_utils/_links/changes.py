@@ -205,7 +205,7 @@ def _execute(plan: _Plan, record: Path | None, previous: Record | None, checks: 
             announce(end.device.name, end.device.mac, [address.ip for address in end.addresses])
         change.peers = checks.after_adding()
     except BaseException as error:
-        failures = _take_back(step.inverse for step in reversed(begun) if step.verb != "restore")
+        failures = _take_back(step.inverse for step in reversed(begun) if step.verb not in ("restore", "promote"))
         failures += _give_back(plan.touched)
         if failures and isinstance(error, MultideviceError):
             raise NodeError(f"{error} Taking back what was done failed too: {' '.join(failures)}") from error
@@ -269,6 +269,7 @@ def _plan_present(
         ours = held[device.index].added if device.index in held else ()
         wanted_texts = {str(address) for address in link.addresses}
         plan.steps += [Step(device, "delete", text) for text in ours if text in device.interfaces - wanted_texts]
+        plan.steps += _promoting_no_more(held.get(device.index), device)
     freed = _predict(devices, plan.steps)
     for link, device in chosen:
         _refuse_conflicts(link, device, freed, neighbours)
@@ -311,7 +312,7 @@ def _plan_link(
         mtu_before=mtu_before,
     )
     plan.links.append(settled)
-    held = old or settled
+    held = _noting_promotion(old or settled, device)
     plan.held.append(held if device.up else replace(held, restore=_endangered(held, device)))
 
 
@@ -324,6 +325,8 @@ def _plan_removal(
         return
     plan.touched.append(device)
     plan.steps += [Step(device, "delete", address) for address in link.added if address in device.interfaces]
+    plan.steps += _promoting_no_more(link, device)
+    link = _noting_promotion(link, device)
     if _hand_over(plan, link, neighbours):
         plan.steps += _restoring(link, device)
         plan.held.append(link)
@@ -353,6 +356,17 @@ def _restoring(link: RecordedLink, device: Device) -> list[Step]:
         for interface, arguments in interfaces
         if interface not in device.interfaces
     ]
+
+
+def _noting_promotion(link: RecordedLink, device: Device) -> RecordedLink:
+    """With a note that ``_delete`` may have the kernel promote addresses of the device, which it does not do otherwise."""
+    has_later_ones = any(address.secondary for address in device.addresses)
+    return replace(link, promoted=link.promoted or (has_later_ones and not _is_promoting(device)))
+
+
+def _promoting_no_more(link: RecordedLink | None, device: Device) -> list[Step]:
+    """What is left to do where a process was killed while the kernel was told to promote."""
+    return [Step(device, "promote", "0")] if link and link.promoted and _is_promoting(device) else []
 
 
 def _hand_over(plan: _Plan, link: RecordedLink, neighbours: t.Mapping[Path, Record]) -> bool:
@@ -427,6 +441,8 @@ def _predict(devices: t.Sequence[Device], steps: t.Iterable[Step]) -> list[Devic
             device = replace(device, mtu=int(step.value))
         elif step.verb == "up":
             device = replace(device, up=True)
+        elif step.verb == "promote":
+            continue
         elif step.verb == "down":
             left = tuple(address for address in device.addresses if not address.lost_when_down)
             device = replace(device, up=False, addresses=left)
@@ -464,6 +480,11 @@ def _run_step(step: Step) -> None:
         run_ip("link", "set", "dev", name, "mtu", step.value)
     elif step.verb in ("up", "down"):
         run_ip("link", "set", "dev", name, step.verb)
+    elif step.verb == "promote":
+        try:
+            _promotion(step.device).write_text(step.value, encoding="ascii")
+        except OSError as error:
+            raise NodeError(f"promote_secondaries of {step.device} cannot be set: {error.strerror}.") from error
     elif step.verb == "restore":
         run_ip("address", "replace", *step.arguments, "dev", name)
     elif step.verb == "add":
@@ -482,19 +503,37 @@ def _delete(device: Device, interface: str) -> None:
     """The kernel drops a network's later IPv4 addresses with its first one, unless it is told to promote them."""
     current = _current(device)
     others = [address for address in current.addresses if address.interface != interface]
-    if any(address.secondary for address in others):
-        setting = Path("/proc/sys/net/ipv4/conf", device.name, "promote_secondaries")
-        with contextlib.suppress(OSError):
-            old = setting.read_text(encoding="ascii")
-            setting.write_text("1", encoding="ascii")
-            try:
-                run_ip("address", "del", interface, "dev", device.name)
-            finally:
-                setting.write_text(old, encoding="ascii")
-            _set_again(device, others)
-            return
-    run_ip("address", "del", interface, "dev", device.name)
+    with _promoting(device) if any(address.secondary for address in others) else contextlib.nullcontext():
+        run_ip("address", "del", interface, "dev", device.name)
     _set_again(device, others)
+
+
+@contextlib.contextmanager
+def _promoting(device: Device) -> t.Iterator[None]:
+    """Where that is not allowed, what is dropped has to be set again."""
+    told = False
+    if not _is_promoting(device):
+        with contextlib.suppress(OSError):
+            _promotion(device).write_text("1", encoding="ascii")
+            told = True
+    try:
+        yield
+    finally:
+        if told:
+            with contextlib.suppress(OSError):
+                _promotion(device).write_text("0", encoding="ascii")
+
+
+def _promotion(device: Device) -> Path:
+    return Path("/proc/sys/net/ipv4/conf", device.name, "promote_secondaries")
+
+
+def _is_promoting(device: Device) -> bool:
+    try:
+        return _promotion(device).read_text(encoding="ascii").strip() != "0"
+    except OSError:
+        # Without IPv4, or with the device gone, there is nothing to be told.
+        return True
 
 
 def _set_again(device: Device, addresses: t.Iterable[Address]) -> None:

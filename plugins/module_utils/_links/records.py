@@ -43,6 +43,8 @@ class RecordedLink:
     mtu_before: int | None = None
     # Other addresses that the kernel drops while the device is brought down: how each is set again.
     restore: tuple[tuple[str, ...], ...] = ()
+    # Whether the kernel may have been told to promote the device's later addresses, which it does not do otherwise.
+    promoted: bool = False
 
     def find(self, devices: t.Iterable[Device]) -> Device | None:
         """A number is never given twice, but a device can change its MAC, or its name, under the hands of a test."""
@@ -198,6 +200,7 @@ def union(path: Path, links: t.Sequence[RecordedLink], given_up: t.Iterable[Reco
                 link,
                 added=tuple(dict.fromkeys(before.added + link.added)),
                 restore=before.restore,
+                promoted=before.promoted,
                 mtu_before=link.mtu_before if link.mtu_before is not None else before.mtu_before,
             )
         )

@@ -138,6 +138,20 @@ class Machine:
         return sorted(path.name for path in self.records.iterdir()) if self.records.exists() else []
 
 
+def set_value(machine: Machine, setting: str, value: int) -> None:
+    """Set a value of the kernel that a machine has to itself."""
+    in_namespace(machine, f"echo {value} > {setting}")
+
+
+def value_of(machine: Machine, setting: str) -> int:
+    return int(in_namespace(machine, f"cat {setting}"))
+
+
+def in_namespace(machine: Machine, command: str) -> str:
+    whole = ["ip", "netns", "exec", machine.namespace, "sh", "-c", command]
+    return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
 @dataclass
 class Bench:
     """Where machines are put together; all of it is gone at the end."""

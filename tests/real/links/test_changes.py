@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import typing as t
 
 import pytest
 
-from links.links_bench import Bench, Links, Machine, Refused
+from links.links_bench import Bench, Links, Machine, Refused, set_value, value_of
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 FIRST: Links = [
@@ -253,19 +252,6 @@ def test_what_cannot_work_is_refused_before_anything_is_touched(
         assert said in str(refusal.value)
     assert near.state() == before
     assert near.left_behind() == []
-
-
-def set_value(machine: Machine, setting: str, value: int) -> None:
-    in_namespace(machine, f"echo {value} > {setting}")
-
-
-def value_of(machine: Machine, setting: str) -> int:
-    return int(in_namespace(machine, f"cat {setting}"))
-
-
-def in_namespace(machine: Machine, command: str) -> str:
-    whole = ["ip", "netns", "exec", machine.namespace, "sh", "-c", command]
-    return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def test_without_a_record(wired: tuple[Machine, Machine]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from links.links_bench import IP, Links, Machine, Refused
+from links.links_bench import IP, Links, Machine, Refused, set_value, value_of
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 LINKS: Links = [
@@ -28,6 +28,8 @@ CHANGES = 6
 CHANGES_OF_A_CHANGE = 7
 # Three addresses away, both cards down and their own addresses set again, one MTU.
 CHANGES_OF_A_REMOVAL = 8
+
+PROMOTES = "/proc/sys/net/ipv4/conf/eth1/promote_secondaries"
 
 SABOTAGE = """#!/bin/sh
 case " $* " in
@@ -59,6 +61,16 @@ def sabotage(machine: Machine, folder: Path, deed: str, at: int) -> None:
 
 def changes_until_now(folder: Path) -> int:
     return len((folder / "count").read_text().splitlines())
+
+
+def change_addresses(machine: Machine) -> None:
+    machine.apply(OTHER_LINKS)
+
+
+def set_again_and_remove(machine: Machine) -> None:
+    machine.apply(OTHER_LINKS)
+    assert value_of(machine, PROMOTES) == 0
+    machine.remove()
 
 
 def points(changes: int) -> list[tuple[str, int]]:
@@ -137,6 +149,40 @@ def test_killed_while_removing(wired: tuple[Machine, Machine], tmp_path: Path, d
     near.environment = {}
     near.remove()
     assert near.state() == before
+    assert near.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    "deeds", [["killed before"], ["killed after"], ["killed before", "killed after"]], ids=", then ".join
+)
+@pytest.mark.parametrize("neighbours", [[], ["b.1.1"]], ids=["alone", "beside another run"])
+@pytest.mark.parametrize("change", [Machine.remove, change_addresses], ids=["removing", "changing"])
+@pytest.mark.parametrize("end", [Machine.remove, set_again_and_remove], ids=["removed", "set again"])
+def test_killed_while_the_kernel_is_told_to_keep_later_addresses(
+    wired: tuple[Machine, Machine],
+    tmp_path: Path,
+    deeds: list[str],
+    neighbours: list[str],
+    change: t.Callable[[Machine], object],
+    end: t.Callable[[Machine], object],
+) -> None:
+    near, _far = wired
+    set_value(near, PROMOTES, 0)
+    near.ip("link", "set", "eth1", "up")
+    near.apply([{"mac": ONE, "ip": "192.168.222.1/24"}])
+    near.ip("address", "add", "192.168.222.50/24", "dev", "eth1")
+    for run in neighbours:
+        near.apply([{"mac": ONE, "ip": "192.168.222.60/24"}], run=run)
+    for deed in deeds:
+        sabotage(near, tmp_path, deed, 1)
+        with pytest.raises(ChildProcessError):
+            change(near)
+        near.environment = {}
+    end(near)
+    for run in neighbours:
+        near.remove(run=run)
+    assert near.addresses("eth1") == ["192.168.222.50/24"]
+    assert value_of(near, PROMOTES) == 0
     assert near.left_behind() == []
 
 
