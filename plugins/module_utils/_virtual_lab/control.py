@@ -4,7 +4,7 @@
 
 # Private to this collection: it can change in any release.
 
-"""Bring a virtual lab up, take it down, and break it on purpose."""
+"""Bring a virtual lab up, and take it down."""
 
 # There is no module here whose run_command could be called.
 # pylint: disable=ansible-bad-function
@@ -18,7 +18,6 @@ import ipaddress
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import typing as t
@@ -30,7 +29,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab impor
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.settings import LabSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import (
     MACHINE_PATH,
-    STREAM_MARK,
     LabState,
     Process,
     find_lab,
@@ -462,54 +460,3 @@ def _tool(name: str) -> str:
     if path is None:
         raise InputError(f"{name} is not installed on this machine: install the package {PACKAGES[name]}")
     return path
-
-
-# ---------------------------------------------------------------- breaking things on purpose
-
-
-def set_management(state: LabState, node: str, *, connected: bool) -> None:
-    """Cut or restore a node's management link. A node that the netns connection reaches needs no cable, so its
-    connections are refused and its open streams stand still instead."""
-    mark = state.cut_mark(node)
-    number = list(state.machines).index(node) + 1
-    if connected:
-        _switch_port(state, f"m{number}", up=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(mark)
-    else:
-        _write(mark, "")
-        _switch_port(state, f"m{number}", up=False)
-    for pid in _stream_processes(state, node):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT if connected else signal.SIGSTOP)
-
-
-def set_direct(state: LabState, node: str, *, link: int = 1, connected: bool) -> None:
-    number = list(state.machines).index(node) + 1
-    _switch_port(state, f"d{number}-{link}", up=connected)
-
-
-def power_off(state: LabState, node: str) -> None:
-    """End a node as if its mains plug was pulled."""
-    _kill(state.machines[node])
-
-
-def _switch_port(state: LabState, port: str, *, up: bool) -> None:
-    enter = state.enter(state.switch, namespaces=("net",))
-    subprocess.run([*enter, _tool("ip"), "link", "set", "dev", port, "up" if up else "down"], check=True)
-
-
-def _stream_processes(state: LabState, node: str) -> list[int]:
-    """Every process of the sessions that were opened as streams to this node; what has left them is a daemon."""
-    namespace = os.readlink(f"/proc/{state.machines[node].pid}/ns/pid")
-    sessions, members = set(), []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{entry}/ns/pid") != namespace:
-                continue
-            session = int(_read(f"/proc/{entry}/stat").rpartition(")")[2].split()[3])
-            members.append((int(entry), session))
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                if session == int(entry) and f"{STREAM_MARK}=1".encode() in file.read().split(b"\0"):
-                    sessions.add(session)
-    return [pid for pid, session in members if session in sessions]

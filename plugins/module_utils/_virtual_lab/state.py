@@ -145,8 +145,8 @@ class LabState:
         own_session = []
         if stream:
             environment[STREAM_MARK] = "1"
-            # Its own session is what set_management() stops. nsenter must not be the parent of what is stopped: it would
-            # stop itself, and with it the end of the lab, which waits until nsenter has collected its child.
+            # Its own session is what tests stop to cut it. nsenter must not be the parent of what is stopped: it would stop
+            # itself, and with it the end of the lab, which waits until nsenter has collected its child.
             own_session = ["setsid", "--fork", "--wait"]
         return [
             *self.enter(process, namespaces=("mount", "uts", "ipc", "net", "pid")),

@@ -25,6 +25,8 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
+from support import lab_faults
+
 COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks" / "collections"
 
 # The end of its input is the end of the test, or of whoever ran it.
@@ -78,19 +80,19 @@ class Lab:
         return done
 
     def cut_management(self, node: str) -> None:
-        control.set_management(self.state, node, connected=False)
+        lab_faults.set_management(self.state, node, connected=False)
 
     def restore_management(self, node: str) -> None:
-        control.set_management(self.state, node, connected=True)
+        lab_faults.set_management(self.state, node, connected=True)
 
     def cut_direct(self, node: str, link: int = 1) -> None:
-        control.set_direct(self.state, node, link=link, connected=False)
+        lab_faults.set_direct(self.state, node, link=link, connected=False)
 
     def restore_direct(self, node: str, link: int = 1) -> None:
-        control.set_direct(self.state, node, link=link, connected=True)
+        lab_faults.set_direct(self.state, node, link=link, connected=True)
 
     def power_off(self, node: str) -> None:
-        control.power_off(self.state, node)
+        lab_faults.power_off(self.state, node)
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
+
+from support import lab_faults
 
 if t.TYPE_CHECKING:
     from .conftest import Controller
@@ -176,14 +177,14 @@ def test_a_live_stream(controller: Controller) -> None:
         assert stream.stdout.readline() == "got this\n"
         stream.stdin.close()
         assert stream.wait(10) == 0
-    control.power_off(state, "client-2")
+    lab_faults.power_off(state, "client-2")
     assert "powered off or its management link is cut" in controller.run("python", *arguments).stderr
 
 
 def test_machines_that_are_gone_are_unreachable(controller: Controller) -> None:
     state = controller.up()
-    control.power_off(state, "client-1")
-    control.set_management(state, "client-2", connected=False)
+    lab_faults.power_off(state, "client-1")
+    lab_faults.set_management(state, "client-2", connected=False)
     tasks: list[dict[str, t.Any]] = [{"ansible.builtin.ping": {}}]
 
     done = controller.play(tasks)
@@ -193,7 +194,7 @@ def test_machines_that_are_gone_are_unreachable(controller: Controller) -> None:
     assert "client-2                   : ok=0    changed=0    unreachable=1" in done.stdout
     assert "server-1                   : ok=1    changed=0    unreachable=0" in done.stdout
 
-    control.set_management(state, "client-2", connected=True)
+    lab_faults.set_management(state, "client-2", connected=True)
     assert controller.play(tasks, "--limit", "client-2").returncode == 0
 
     os.kill(state.switch.pid, 9)
@@ -250,7 +251,7 @@ def test_tasks_over_ssh(controller: Controller) -> None:
 
 @only_root
 def test_a_cut_cable_ends_an_ssh_connection(controller: Controller) -> None:
-    control.set_management(controller.up(ssh=True), "client-1", connected=False)
+    lab_faults.set_management(controller.up(ssh=True), "client-1", connected=False)
     done = controller.play([{"ansible.builtin.ping": {}}], ANSIBLE_TIMEOUT="3")
     assert done.returncode == 4
     assert "server-1                   : ok=1" in done.stdout

@@ -198,12 +198,13 @@ def test_a_lab_of_a_test_that_is_killed_goes_too(tmp_path: Path) -> None:
     name = f"killed-{os.getpid()}"
     script = (
         "import os, pathlib, sys\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        "from ansible_collections.lab.multidevice.tests.real.lab_fixture import virtual_lab\n"
-        "with virtual_lab(pathlib.Path(sys.argv[2]), name=sys.argv[3]):\n"
+        "sys.path[:0] = sys.argv[1:3]\n"
+        "from support.lab_fixture import virtual_lab\n"
+        "with virtual_lab(pathlib.Path(sys.argv[3]), name=sys.argv[4]):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", script, COLLECTIONS, tmp_path, name], timeout=60, check=False)
+    paths = [COLLECTIONS, Path(__file__).resolve().parents[1]]
+    killed = subprocess.run([sys.executable, "-c", script, *paths, tmp_path, name], timeout=60, check=False)
     assert killed.returncode == -9
     end = time.monotonic() + 30
     while find_lab(name) is not None and time.monotonic() < end:
