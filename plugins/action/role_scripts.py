@@ -9,6 +9,7 @@ import secrets
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node._arguments import ARGUMENT_SPEC, REQUIRED_IF
@@ -17,7 +18,6 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import an
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.node import NodeAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import with_redis_variables
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.stream import stream_commands
-from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import file_digest
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 

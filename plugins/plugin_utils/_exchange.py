@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import secrets
@@ -19,6 +18,7 @@ import urllib.error
 import urllib.parse
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
@@ -250,12 +250,3 @@ def tree_name(checksum: str) -> str:
 def result_name(job_id: str) -> str:
     """The packed results of a node job."""
     return f"result-{job_id}.tar.gz"
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file of any size."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while piece := stream.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()

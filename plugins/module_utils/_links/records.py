@@ -9,16 +9,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import socket
-import time
 import typing as t
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _locks as locks
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._links.devices import Device
 
@@ -157,19 +156,10 @@ def locked(check_mode: bool) -> t.Iterator[None]:
     if check_mode:
         yield
         return
-    descriptor = os.open("/proc/self/ns/net", os.O_RDONLY)
+    descriptor = locks.take("/proc/self/ns/net", LOCK_SECONDS)
+    if descriptor is None:
+        raise NodeError(f"Another run has been changing this machine's direct links for {LOCK_SECONDS:.0f} seconds.")
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise NodeError(
-                        f"Another run has been changing this machine's direct links for {LOCK_SECONDS:.0f} seconds."
-                    ) from None
-                time.sleep(0.05)
         yield
     finally:
         os.close(descriptor)

@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import typing as t
+
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message, decode, encode
 
 CHUNK = 262144
 LINE_LIMIT = 16 * 1048576
-
-Message = dict[str, t.Any]
 
 
 class SupervisorClient:
@@ -45,16 +43,13 @@ class SupervisorClient:
             raise EOFError
         *lines, self._received = (self._received + data).split(b"\n")
         try:
-            messages = [json.loads(line) for line in lines]
+            return [decode(line) for line in lines]
         except ValueError as error:
             raise EOFError from error
-        if not all(isinstance(message, dict) for message in messages):
-            raise EOFError
-        return messages
 
     def send(self, message: Message) -> None:
         """Queue a message; what the socket does not take at once goes out when it can."""
-        self._unsent += json.dumps(message).encode() + b"\n"
+        self._unsent += encode(message)
         self.flush()
 
     def flush(self) -> None:

@@ -18,7 +18,7 @@ import sys
 import typing as t
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-# This file stands alone, without the vocabulary: it is put among the programs of scripts as it is.
+# This file is put among the programs of scripts as it is, and has to do without the vocabulary and ``_json_lines``.
 CORE_BARRIERS = ("start", "ready", "finish", "abort", "retry")
 
 Question = dict[str, t.Any]

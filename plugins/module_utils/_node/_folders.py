@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
 import tarfile
-import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _locks as locks
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 
 # What the kernel takes as the path of a unix socket (unix(7)).
@@ -140,41 +139,15 @@ def tmp(folder: Path) -> Path:
     return folder / "tmp"
 
 
-@contextlib.contextmanager
-def locked(base: Path) -> t.Iterator[None]:
-    """Hold the lock for what the runs of a machine share. It is the base folder itself, so that no file is left."""
-    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def hold(folder: Path) -> int:
-    """Mark a run's folder as somebody's, for as long as the returned descriptor is open in any process."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
-
-
 def wait_unlocked(folder: Path, timeout: float) -> bool:
-    """Wait until nobody holds a run's folder, or it is gone."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
+    """Wait until no process has locked a run's folder any more, or it is gone."""
+    try:
+        with locks.locked(folder, timeout):
             return True
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-        finally:
-            os.close(handle)
-        time.sleep(0.02)
+    except FileNotFoundError:
+        return True
+    except TimeoutError:
+        return False
 
 
 def runs(base: Path) -> list[Path]:
@@ -213,7 +186,7 @@ def tree(folder: Path, checksum: str) -> Path:
 
 def use_tree(folder: Path, checksum: str) -> None:
     """Note that this run uses a tree, so that no other run's end removes it."""
-    with locked(folder.parent):
+    with locks.locked(folder.parent):
         users = _users(tree(folder, checksum))
         users.mkdir(parents=True, exist_ok=True)
         (users / folder.name).touch()
@@ -224,7 +197,7 @@ def give_up_trees(folder: Path, *, keep: bool) -> None:
     shared = trees(folder.parent)
     if not shared.is_dir():
         return
-    with locked(folder.parent):
+    with locks.locked(folder.parent):
         for part in shared.glob(f"*.{folder.name}"):
             shutil.rmtree(part, ignore_errors=True)
         for users in shared.glob("*.users"):
@@ -248,7 +221,7 @@ def unpack_tree(folder: Path, archive_file: Path, checksum: str) -> Path:
                 packed.extractall(fresh, filter="tar")
             else:
                 packed.extractall(fresh)
-        with locked(folder.parent):
+        with locks.locked(folder.parent):
             if not path.is_dir():
                 fresh.rename(path)
     finally:

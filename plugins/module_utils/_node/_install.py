@@ -34,7 +34,7 @@ OURS = "ansible_collections.lab.multidevice.plugins.module_utils"
 SUPERVISOR = "_node._supervisor"
 # The supervisor, and what it imports.
 PARTS = (
-    *("_errors", "_format", "_names", "_vocabulary"),
+    *("_archives", "_errors", "_format", "_json_lines", "_locks", "_names", "_vocabulary"),
     *("_links.changes", "_links.checks", "_links.devices", "_links.options", "_links.probes", "_links.records"),
     *("_node._account", "_node._clients", "_node._folders", "_node._marked_block", "_node._processes"),
     *("_node._readiness", "_node._results", "_node._runner", "_node._script", "_node._spawn", "_node._ssh"),

@@ -14,8 +14,8 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _locks as locks
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders
 
 BEGIN = "# BEGIN multidevice "
 END = "# END multidevice "
@@ -64,7 +64,7 @@ def _end(run: str) -> str:
 
 
 def _replace(path: Path, run: str, block: list[str], base: Path, *, on_top: bool = False, mode: int = 0o644) -> bool:
-    with _folders.locked(base):
+    with locks.locked(base):
         old = _read(path)
         kept: list[str] = []
         inside = False

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gzip
 import os
 import stat
 import tarfile
 import threading
 import typing as t
 from pathlib import Path
+
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import packing
 
 CUT = 1048576
 # As much as a pipe may hold for any user.
@@ -61,8 +62,7 @@ def pack(results: Path, stream: t.IO[bytes], *, limit: int) -> list[str]:
     """Write a compressed archive of the results to a stream, and say in sentences what was cut or left out."""
     notes: list[str] = []
     left = limit
-    compressed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=stream, mtime=0)
-    with compressed, tarfile.open(fileobj=compressed, mode="w|") as packed:
+    with packing(stream, level=1) as packed:
         for path, size, changed in _files(results):
             name = path.relative_to(results)
             keep = size if size <= left else min(CUT, left)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
-import hashlib
 import hmac
 import json
 import os
@@ -23,7 +22,10 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils import _locks as locks
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._links import changes as links
 from ansible_collections.lab.multidevice.plugins.module_utils._links import records as link_records
 from ansible_collections.lab.multidevice.plugins.module_utils._names import check_address, check_name
@@ -35,7 +37,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node import _spaw
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _ssh as ssh
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _undo as undo
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account
-from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, Message, SupervisorClient
+from ansible_collections.lab.multidevice.plugins.module_utils._node._clients import CHUNK, SupervisorClient
 from ansible_collections.lab.multidevice.plugins.module_utils._node._runner import Runner
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 
@@ -222,8 +224,7 @@ class Supervisor:
             stream.truncate(request["offset"])
             stream.write(base64.b64decode(request["data"]))
         if request["last"]:
-            digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-            if digest != request["checksum"]:
+            if file_digest(archive) != request["checksum"]:
                 raise NodeError("the script tree did not arrive whole: its checksum differs")
             path = folders.unpack_tree(self.folder, archive, request["checksum"])
             archive.unlink()
@@ -397,7 +398,7 @@ def main() -> None:
     """
     folder = Path(sys.argv[1])
     config = folders.take_config(folder)
-    folders.hold(folder)
+    locks.take(folder)
     supervisor = os.fork()
     if supervisor == 0:
         Supervisor(folder, config).serve()

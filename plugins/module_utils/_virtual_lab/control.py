@@ -24,6 +24,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._locks import locked
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import machines as machines_program
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import settings as lab_settings
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.settings import LabSettings
@@ -448,9 +449,7 @@ def _lock(*, check: bool) -> t.Iterator[None]:
     if check and not os.path.isdir(state_homes()[0]):
         yield
         return
-    path = os.path.join(make_state_home(), ".lock")
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(make_state_home()):
         yield
 
 

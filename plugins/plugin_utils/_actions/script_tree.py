@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import gzip
 import hashlib
 import os
 import stat
-import tarfile
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest, packing
+from ansible_collections.lab.multidevice.plugins.module_utils._locks import locked
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind
 
 # What a folder of scripts may hold that its scripts use; a job file may lie in a folder with much else.
@@ -29,21 +28,16 @@ def pack(root: Path, cache: Path) -> tuple[str, Path]:
     folder are left out.
     """
     archive = cache / f"tree-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.tar.gz"
-    with open(cache / "tree.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache):
         if not archive.exists():
             partial = archive.with_suffix(".part")
             _write(root.resolve(), partial)
             partial.rename(archive)
-    return hashlib.sha256(archive.read_bytes()).hexdigest(), archive
+    return file_digest(archive), archive
 
 
 def _write(root: Path, archive: Path) -> None:
-    with (
-        open(archive, "wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=3, fileobj=raw, mtime=0) as stream,
-        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as packed,
-    ):
+    with open(archive, "wb") as stream, packing(stream, level=3) as packed:
         for path in _paths(root):
             entry = packed.gettarinfo(path, str(path.relative_to(root)))
             entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, 0, "", ""

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import multiprocessing
 import os
 import shutil
@@ -21,11 +19,11 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message, decode, encode
+from ansible_collections.lab.multidevice.plugins.module_utils._locks import locked
 from ansible_collections.lab.multidevice.plugins.module_utils._node._processes import is_alive, start_time
 
 START_TIMEOUT = 20.0
-
-Message = dict[str, t.Any]
 
 
 def call(
@@ -49,14 +47,14 @@ def call(
         connection.settimeout(timeout)
         try:
             with connection.makefile("rwb") as lines:
-                lines.write(json.dumps({"op": op, **request}).encode() + b"\n")
+                lines.write(encode({"op": op, **request}))
                 lines.flush()
                 line = lines.readline()
         except OSError as error:
             raise NodeError(f"the relay does not answer to {op!r}: {error}; see {folder}/relay.log") from error
     if not line:
         raise NodeError(f"the relay ended while it worked on {op!r}; see {folder}/relay.log")
-    answer: Message = json.loads(line)
+    answer = decode(line)
     if not answer.pop("ok"):
         raise NodeError(answer["text"])
     return answer
@@ -108,9 +106,7 @@ def _connect(folder: Path) -> socket.socket | None:
 
 
 def _start(folder: Path, controller: int) -> socket.socket:
-    lock = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder.parent):
         connection = _connect(folder)
         if connection is not None:
             return connection
@@ -128,8 +124,6 @@ def _start(folder: Path, controller: int) -> socket.socket:
         # It is to outlive this worker process; Popen would warn otherwise.
         process.returncode = 0
         return connection
-    finally:
-        os.close(lock)
 
 
 def _spawn(folder: Path, controller: int) -> subprocess.Popen[bytes]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message, decode, encode
 from ansible_collections.lab.multidevice.plugins.module_utils._node._attach import NOBODY_THERE
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, Reason
 
@@ -21,7 +21,6 @@ RECONNECT_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 ANSWER_TIMEOUT = 60.0
 PINGS_PER_LEASE = 6
 
-Message = dict[str, t.Any]
 T = t.TypeVar("T")
 
 
@@ -177,6 +176,8 @@ class NodeConnection:
                 await self._talk(self._commands[number % len(self._commands)])
             except OSError as error:
                 self._why = str(error)
+            except ValueError as error:
+                self._why = f"it sends something else than messages: {error}"
             finally:
                 self._disconnect()
             number += 1
@@ -201,7 +202,7 @@ class NodeConnection:
         try:
             self._write({"id": 0, "op": "hello", "token": self._token, "after": self._seen})
             while line := await process.stdout.readline():
-                self._receive(json.loads(line))
+                self._receive(decode(line))
             said = await _soon(process.stderr.read(4096), 0.5) or b""
             self._why = said.decode(errors="replace").strip() or "the line was closed"
             await _soon(process.wait(), 0.5)
@@ -264,7 +265,7 @@ class NodeConnection:
 
     def _write(self, message: Message) -> None:
         if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(encode(message))
 
     def _disconnect(self) -> None:
         self._connected.clear()

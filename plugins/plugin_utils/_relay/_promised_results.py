@@ -17,7 +17,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 
 LOG = logging.getLogger("multidevice.relay")
 

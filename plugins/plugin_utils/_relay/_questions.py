@@ -13,8 +13,9 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, Verdict
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message, NodeConnection
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import NodeConnection
 
 RECEIVE_SLICE = 5.0
 RECEIVERS = 64

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
     Barrier,
     EventName,
@@ -28,7 +29,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import (
     PINGS_PER_LEASE,
-    Message,
     NodeConnection,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._questions import Questions

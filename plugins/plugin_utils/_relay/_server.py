@@ -10,7 +10,6 @@ import asyncio
 import base64
 import contextlib
 import functools
-import json
 import logging
 import os
 import shutil
@@ -23,6 +22,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message, decode, encode
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
     EventName,
     PhaseState,
@@ -31,11 +31,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
     make_reason,
 )
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import (
-    LINE_LIMIT,
-    Message,
-    NodeConnection,
-)
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import LINE_LIMIT, NodeConnection
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._run_driver import RunDriver
@@ -127,7 +123,7 @@ class Relay:
     async def _serve_task(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                request = json.loads(line)
+                request = decode(line)
                 try:
                     answer = {"ok": True, **(await _OPERATIONS[request["op"]](self, request))}
                 except (MultideviceError, OSError) as error:
@@ -135,7 +131,7 @@ class Relay:
                 except Exception as error:  # A fault of ours in one operation must not take down the others.
                     LOG.exception("%s", request["op"])
                     answer = {"ok": False, "text": f"the relay failed: {error!r}; see {self.folder}/relay.log"}
-                writer.write(json.dumps(answer).encode() + b"\n")
+                writer.write(encode(answer))
                 await writer.drain()
         except (ConnectionError, ValueError) as error:
             LOG.debug("a task hung up: %s", error)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import typing as t
 
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, Phase, ScriptKind
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message, NodeConnection
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import NodeConnection
 
 
 class StartSkew:

@@ -22,9 +22,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queu
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
+from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange
-from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import Message
 from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool import JobSpool, Spool
 
 LOG = logging.getLogger("multidevice.relay")

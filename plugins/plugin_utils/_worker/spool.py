@@ -15,12 +15,12 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import is_name
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _results
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     check_name,
-    file_digest,
     result_name,
     tree_name,
 )

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
     DEFAULT_RETENTION,
     Coordinator,
@@ -20,7 +21,6 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queu
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
-    file_digest,
     open_exchange,
     tree_name,
 )

@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _server
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import NodeConnection
 
 from node.supervised import TOKEN, Machine, script
 
@@ -53,3 +55,28 @@ async def end_early(folder: Path, command: list[str]) -> None:
     settings = {"lease": 30.0, "grace": 30.0, "limit": 3000, "redis": None}
     await relay._op_attach({**nodes[0], "cluster_id": None, "commands": [command], "token": TOKEN, **settings})
     await relay._end_runs()
+
+
+def test_a_machine_that_sends_no_messages_is_one_that_cannot_be_reached() -> None:
+    asyncio.run(meet_nonsense())
+
+
+async def meet_nonsense() -> None:
+    connection = NodeConnection(
+        job_id="s.1.1",
+        node="here",
+        cluster_id=None,
+        commands=[["/bin/sh", "-c", "echo nonsense; exec cat"]],
+        token=TOKEN,
+        lease=30.0,
+        grace=1.0,
+        limit=0,
+        on_event=lambda _connection, _event: None,
+        on_open=lambda _connection: None,
+        on_gone=lambda _connection: None,
+    )
+    try:
+        with pytest.raises(NodeError, match="no line to the supervisor on here after 1 s: it sends something else"):
+            await connection.connected(1.0)
+    finally:
+        await connection.close()

@@ -33,10 +33,11 @@ TO_REDIS = {
 }
 ARGUMENTS = {"module_utils/_coordination/arguments.py"}
 DEFAULTS = {"module_utils/_defaults.py"}
+LOCKS = {"module_utils/_locks.py"}
+TO_SUPERVISORS = {f"module_utils/{name}.py" for name in ("_archives", "_json_lines", "_vocabulary")}
 ERRORS = {"module_utils/_errors.py"}
 FORMAT = {"module_utils/_format.py"}
 NAMES = {"module_utils/_names.py"}
-VOCABULARY = {"module_utils/_vocabulary.py"}
 
 
 def to_redis(module: str, *more: str) -> set[str]:
@@ -47,9 +48,9 @@ def to_redis(module: str, *more: str) -> set[str]:
 EXPECTED = {
     **{name: to_redis(name) for name in MODULES if name.startswith("cluster_")},
     "cluster_info": to_redis("cluster_info", "_coordination/status.py", "_format.py"),
-    "direct_link": ERRORS | LINKS,
-    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | VOCABULARY | ARGUMENTS,
-    "virtual_lab": ERRORS | VIRTUAL_LAB,
+    "direct_link": ERRORS | LINKS | LOCKS,
+    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | LOCKS | TO_SUPERVISORS | ARGUMENTS,
+    "virtual_lab": ERRORS | LOCKS | VIRTUAL_LAB,
 }
 
 
