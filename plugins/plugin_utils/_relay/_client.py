@@ -133,10 +133,10 @@ def _spawn(folder: Path, controller: int) -> subprocess.Popen[bytes]:
     for part in (package.parent, package):
         (part / "__init__.py").touch()
     collection = Path(__file__).absolute().parents[3]
-    link = package / "multidevice"
-    if not link.is_symlink():
-        link.symlink_to(collection)
-    server = link / "plugins" / "plugin_utils" / "_relay" / "_server.py"
+    alias = package / "multidevice"
+    if not alias.is_symlink():
+        alias.symlink_to(collection)
+    server = alias / "plugins" / "plugin_utils" / "_relay" / "_server.py"
     paths = [str(folder / "lib"), *[path for path in sys.path if path]]
     with open(folder / "relay.out", "wb") as output:
         return subprocess.Popen(

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
+from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _timeline
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, ScriptKind
+from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _page, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
 
 Record = dict[str, t.Any]
@@ -55,6 +58,15 @@ def test_the_way_of_a_node() -> None:
         "prepared the machine, 3.0 s; bound the direct links, 1.0 s; waited at start, 2.0 s; "
         "waited at finish, 0.00 s; stopped, collected, cleaned up, 2.0 s"
     )
+
+
+def test_all_kinds_of_scripts_and_barriers_can_be_drawn_and_are_explained() -> None:
+    assert set(_page.SCRIPTS) == set(ScriptKind)
+    assert set(_page.WAITS) == set(Barrier)
+    drawn = {*_page.KINDS.values(), *_page.WAITS.values(), "f", "x"}
+    assert drawn == set(_page.LEGEND)
+    css = (Path(_template.__file__).parent / "report.css").read_text(encoding="utf-8")
+    assert drawn <= set(re.findall(r"\.(\w+) { fill:", css))
 
 
 def test_scripts_are_put_on_the_clock_of_redis() -> None:
