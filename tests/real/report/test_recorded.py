@@ -121,22 +121,22 @@ def _progress(
         )
         for run in plan["runs"]
     }
-    book, shown = GroupedNotes(), [""]
+    notes, shown = GroupedNotes(), [""]
     positions = dict.fromkeys(views, "0")
     for cluster_id, event in coordinator.follow(positions, 1):
         # The clock of the run.
         monkeypatch.setattr(_grouped_notes.time, "monotonic", lambda now=event["time"]: now)
-        yield from _lines(book)
+        yield from _lines(notes)
         for note in views[cluster_id].take(event):
-            book.add(views[cluster_id], note, at=event["time"])
+            notes.add(views[cluster_id], note, at=event["time"])
         lines = picture(list(views.values()), event["time"], about="what Ansible does")
         if screens and lines != shown:
             shown = lines
             yield from (f"    |{line}\n" for line in lines)
             yield "\n"
-    yield from _lines(book, everything=True)
+    yield from _lines(notes, everything=True)
 
 
-def _lines(book: GroupedNotes, *, everything: bool = False) -> t.Iterator[str]:
-    for text, outcome in book.lines(everything=everything):
+def _lines(notes: GroupedNotes, *, everything: bool = False) -> t.Iterator[str]:
+    for text, outcome in notes.lines(everything=everything):
         yield f"{text}{f'  [{outcome}]' if outcome else ''}\n"

@@ -84,11 +84,11 @@ def test_an_abort_is_told_once() -> None:
 
 
 def test_what_many_nodes_do_at_once_is_one_line() -> None:
-    run, book = view("server-1", *CLIENTS), GroupedNotes()
+    run, notes = view("server-1", *CLIENTS), GroupedNotes()
     for number, name in enumerate(reversed(CLIENTS)):
-        book.add(run, Note("test x has ended", name, 1 + number / 100), at=0)
-    assert list(book.lines()) == [], "others may join"
-    ((text, outcome),) = book.lines(everything=True)
+        notes.add(run, Note("test x has ended", name, 1 + number / 100), at=0)
+    assert list(notes.lines()) == [], "others may join"
+    ((text, outcome),) = notes.lines(everything=True)
     assert text.partition(" ")[2] == "client-[1-49]: test x has ended (1.0–1.5 s)"
     assert outcome == ""
 
@@ -96,23 +96,23 @@ def test_what_many_nodes_do_at_once_is_one_line() -> None:
 def test_notes_wait_for_others_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(_grouped_notes.time, "monotonic", lambda: now)
-    run, book = view(), GroupedNotes()
+    run, notes = view(), GroupedNotes()
     said = []
     for number in range(20):
         now = number / 2
-        book.add(run, Note("again", f"client-{number}"))
-        said += list(book.lines())
+        notes.add(run, Note("again", f"client-{number}"))
+        said += list(notes.lines())
     assert len(said) == 1, "a group that grows and grows is told all the same"
     now += 2
-    assert len(list(book.lines())) == 1
+    assert len(list(notes.lines())) == 1
 
 
 def test_what_the_reason_says_is_not_said_again() -> None:
-    run, book = view(), GroupedNotes()
+    run, notes = view(), GroupedNotes()
     run.history.reason = {"text": "test x failed"}
-    book.add(run, Note("failed: 1", "client-1", failure="the run was aborted: test x failed (node client-2)"))
-    book.add(run, Note("failed: 2", "client-1", failure="the disk is full"))
-    assert [text.rpartition(": ")[2] for text, _outcome in book.lines(everything=True)] == ["2"]
+    notes.add(run, Note("failed: 1", "client-1", failure="the run was aborted: test x failed (node client-2)"))
+    notes.add(run, Note("failed: 2", "client-1", failure="the disk is full"))
+    assert [text.rpartition(": ")[2] for text, _outcome in notes.lines(everything=True)] == ["2"]
 
 
 def size(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
