@@ -313,23 +313,27 @@ def test_nothing_is_killed_within_the_grace(node: Node) -> None:
 
 
 @in_a_process_of_its_own
-def test_kill_is_sent_until_nothing_is_left(node: Node) -> None:
+def test_kill_is_sent_until_nothing_is_left(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is being forked at the moment of a KILL comes into being after it."""
+    send, late = _processes.send_signal, []
+
+    def send_while_one_is_forked(pids: t.Iterable[int], number: int) -> None:
+        send(pids, number)
+        if number == signal.SIGKILL and len(late) < 3:
+            late.append(os.fork())
+            while late[-1] == 0:
+                signal.pause()
+
     node.runner.start("test", [script("test", IGNORES_TERM)], armed=False)
     node.pid("test-it")
+    monkeypatch.setattr(_processes, "send_signal", send_while_one_is_forked)
     node.runner.stop(0)
-    for _number in range(3):
+    while not node.runner.is_idle():
         node.runner.step()
         pause = node.runner.pause()
-        assert pause is not None and pause <= 1
-        late = os.fork()
-        if late == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            while True:
-                signal.pause()
-        node.until(lambda late=late: not _processes.is_alive(late))  # type: ignore[misc]
-    node.until(node.runner.is_idle)
-    node.runner.step()
+        assert node.runner.is_idle() or (pause is not None and pause <= 1)
+        signal.sigtimedwait([signal.SIGCHLD], pause or 0)
+    assert len(late) == 3
 
 
 # Limits of time
