@@ -30,7 +30,7 @@ PAGE = REPOSITORY / "docs" / "performance.md"
 MARKS = ("<!-- numbers: written by benchmarks/run.py -->", "<!-- end of the numbers -->")
 NAMES = ("barrier_release", "state_updates", "split_and_register", "controller_cost", "node_scripts", "queues")
 
-# ansible_collections.lab.multidevice, and the servers and plans of the tests.
+# ansible_collections.lab.multidevice, and the servers and plans of the tests. The processes that it starts inherit this.
 for folder in (REPOSITORY / "playbooks" / "collections", REPOSITORY / "tests" / "real"):
     sys.path.insert(0, str(folder))
 

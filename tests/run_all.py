@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 
+# It is started by any Python, before there is an environment.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
 
 import environments

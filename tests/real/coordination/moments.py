@@ -2,16 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Time that passes at once, and waiting for a condition: tests of limits need not sleep, and a slow machine changes nothing."""
+"""Time that passes at once, and clients that wait: tests of limits need not sleep, and a slow machine changes nothing."""
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 import redis
 
 from coordination.conftest import Run
+from support.waiting import wait_until
 
 
 def pass_time(server: redis.Redis, run: Run, seconds: float, *, silent: bool = False) -> None:
@@ -34,14 +34,8 @@ def pass_time(server: redis.Redis, run: Run, seconds: float, *, silent: bool = F
             server.hincrby(base, field, ms)
 
 
-def wait_until(condition: t.Callable[[], t.Any], seconds: float = 30.0) -> None:
-    """A generous bound: it is reached only when something is wrong."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
 def wait_until_blocked(server: redis.Redis, clients: int = 1) -> None:
     """Until so many clients wait for an entry of a stream."""
-    wait_until(lambda: t.cast(dict, server.info("clients"))["blocked_clients"] >= clients)
+    wait_until(
+        f"{clients} clients wait in Redis", lambda: t.cast(dict, server.info("clients"))["blocked_clients"] >= clients
+    )

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 import typing as t
+from contextlib import suppress
 
 import pytest
 import redis
@@ -25,10 +26,11 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Coo
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import RedisExchange, result_name
 
 from coordination.conftest import BINARIES
-from coordination.ports import reserved_port
 from support.certificates import built_with_tls, make_certificates, server_options
 from support.plans import make_plan, one_server_and
+from support.ports import reserved_port
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 PASSWORD = "b0sch-ähm:@/"
 
@@ -339,8 +341,13 @@ def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path
         )
         sentinel = subprocess.Popen([binary, str(configuration), "--sentinel"], stdin=subprocess.DEVNULL)
         asking = redis.Redis(port=watcher, decode_responses=True)
-        wait_until(lambda: int(t.cast(dict, asking.sentinel_master("lab"))["num-slaves"]) == 1)
-        wait_until(lambda: servers[1].client().info("replication")["master_link_status"] == "up")
+        ask_until(
+            "the sentinel knows the replica",
+            lambda: int(t.cast(dict, asking.sentinel_master("lab"))["num-slaves"]) == 1,
+        )
+        ask_until(
+            "the replica is connected", lambda: servers[1].client().info("replication")["master_link_status"] == "up"
+        )
 
         settings = RedisSettings.from_options(
             {"redis_sentinels": [f"127.0.0.1:{watcher}"], "redis_sentinel_service": "lab", "redis_timeout": 30}
@@ -351,7 +358,9 @@ def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path
         cluster_id = plan["runs"][0]["cluster_id"]
         coordinator.register(plan)
         coordinator.arrive(f"{cluster_id}.1", "start")
-        wait_until(lambda: servers[1].client().hexists("sched/id2cluster", f"{cluster_id}.2"))
+        ask_until(
+            "the replica knows the run", lambda: servers[1].client().hexists("sched/id2cluster", f"{cluster_id}.2")
+        )
         servers[0].end(signal.SIGKILL)
         arrival = coordinator.arrive(f"{cluster_id}.2", "start")
         assert arrival.verdict == "start"
@@ -367,13 +376,12 @@ def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path
             server.close()
 
 
-def wait_until(condition: t.Callable[[], t.Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except (redis.exceptions.RedisError, KeyError):
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def ask_until(what: str, condition: t.Callable[[], object]) -> None:
+    """Until something holds of servers that may not answer yet."""
+
+    def holds() -> object:
+        with suppress(redis.exceptions.RedisError, KeyError):
+            return condition()
+        return False
+
+    wait_until(what, holds)

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.plans import make_plan
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 MACHINES = ["a", "b", "c", "d"]
 LONG = 600.0
@@ -265,10 +266,7 @@ def asks_until_woken(coordinator: Coordinator, run: str, wake: t.Callable[[], ob
         return bool(client_of(coordinator).info("clients")["blocked_clients"])
 
     asking.start()
-    deadline = time.monotonic() + 30
-    while not waits():
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.01)
+    wait_until("a controller waits in Redis", waits)
     wake()
     # Redis lets it go on together with the change, so that this is no matter of time.
     assert not waits()

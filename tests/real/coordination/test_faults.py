@@ -24,9 +24,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Coo
 
 from coordination.background import Background
 from coordination.conftest import Run
-from coordination.moments import wait_until, wait_until_blocked
+from coordination.moments import wait_until_blocked
 from support.plans import make_plan, one_server_and
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 WAIT_IN_A_PROCESS = """
@@ -197,11 +198,11 @@ def test_a_waiter_that_is_killed(start_server: t.Callable[..., RedisServer], rep
         assert process.stdout.readline() == "waiting\n"
         waiter = Background(lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=600))
         client, leases = server.client(), f"sched/cluster/{run.id}/leases"
-        wait_until(lambda: client.zscore(leases, "node-2"))
+        wait_until("node-2 has a lease", lambda: client.zscore(leases, "node-2"))
         # Longer than a lease: as long as it lives, it renews.
         for _ in range(4):
             before = client.zscore(leases, "node-2")
-            wait_until(lambda: client.zscore(leases, "node-2") != before)  # noqa: B023
+            wait_until("node-2 renews its lease", lambda: client.zscore(leases, "node-2") != before)  # noqa: B023
         assert not waiter.is_over
     finally:
         process.kill()

@@ -16,9 +16,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 
 from coordination.background import Background
 from coordination.conftest import Run
-from coordination.moments import pass_time, wait_until, wait_until_blocked
+from coordination.moments import pass_time, wait_until_blocked
 from support.plans import one_server_and
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 Register = t.Callable[..., Run]
 # Seconds that a test may take between two of its steps on a loaded machine.
@@ -337,10 +338,10 @@ def test_a_waiter_renews_its_lease_within_a_slice(server_client: redis.Redis, re
     run = register(one_server_and(1), lease=0.9)
     limits = Limits(server_client, run)
     waiter = Background(lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=600, retries=1))
-    wait_until(lambda: limits.left("leases"))
+    wait_until("node-1 has a lease", lambda: limits.left("leases"))
     for _ in range(2):
         before = limits.exact("leases", "node-1")
-        wait_until(lambda: limits.exact("leases", "node-1") > before)  # noqa: B023
+        wait_until("node-1 renews its lease", lambda: limits.exact("leases", "node-1") > before)  # noqa: B023
     assert run.coordinator.arrive(run.job(2), "start").verdict == "start"
     assert waiter.end(SLACK).answer == "start"
     # Who has passed the barrier waits no more.

@@ -25,9 +25,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Coo
 from coordination.background import Background
 from coordination.conftest import Run
 from coordination.losing_client import LosingClient
-from coordination.moments import pass_time, wait_until, wait_until_blocked
+from coordination.moments import pass_time, wait_until_blocked
 from support.plans import make_plan, one_server_and
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 Register = t.Callable[..., Run]
 
@@ -613,7 +614,7 @@ def test_following_several_runs(register: Register) -> None:
     assert one.coordinator.follow(positions, 0) == []
     two.coordinator.event(two.id, None, "late", ["of two"])
     late = one.coordinator.now()
-    wait_until(lambda: one.coordinator.now() > late + 0.002)
+    wait_until("2 ms have passed", lambda: one.coordinator.now() > late + 0.002)
     one.coordinator.event(one.id, "node-1", "later", "of one")
     followed = one.coordinator.follow(positions, 60)
     assert [(run, event["node"], event["what"], event["data"]) for run, event in followed] == [

@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from coordination.moments import wait_until_blocked
 from support.plans import make_plan
 from support.redis_server import RedisServer
 
@@ -126,14 +127,6 @@ def length_of(text: str) -> tuple[str, int]:
 
 def node_events(lab: Coordinator, run: str, node: str | None) -> list[tuple[str, t.Any]]:
     return [(event["what"], event["data"]) for event in lab.events(run) if event["node"] == node]
-
-
-def wait_until_blocked(lab: Coordinator) -> None:
-    """Until a client waits in Redis for something to happen."""
-    deadline = time.monotonic() + 30
-    while not redis_of(lab).info("clients")["blocked_clients"]:
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.01)
 
 
 def test_a_gang_is_taken_in_one_step_when_the_last_worker_has_come(lab: Coordinator) -> None:
@@ -522,7 +515,7 @@ def test_a_waiting_worker_is_woken_by_its_node_job(lab: Coordinator) -> None:
     waiting = threading.Thread(target=lambda: given.append(lab.queues.wait(a, position, 60)))
     begin = time.monotonic()
     waiting.start()
-    wait_until_blocked(lab)
+    wait_until_blocked(redis_of(lab))
     run = submit(lab, ["a"])
     waiting.join(90)
     assert given == [f"{run}.1"]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from docs.pages import REPOSITORY
 from support.plays import Play
+from support.repository import REPOSITORY
 
 CALLBACKS = Path(__file__).parent / "callbacks"
 PLUGINS = REPOSITORY / "plugins"

@@ -14,9 +14,9 @@ import collections
 import re
 import typing as t
 from dataclasses import dataclass
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from support.repository import REPOSITORY
+
 DOCS = REPOSITORY / "docs"
 # Where the pages say that the reader is.
 HOME = "/home/me"

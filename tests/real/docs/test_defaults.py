@@ -15,7 +15,8 @@ import pytest
 import yaml
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_DIR
 
-from docs.pages import DOCS, REPOSITORY
+from docs.pages import DOCS
+from support.repository import REPOSITORY
 
 ROLES = sorted(path.parent.parent.name for path in REPOSITORY.glob("roles/*/meta/argument_specs.yml"))
 PLAYBOOKS = sorted(path for path in REPOSITORY.glob("playbooks/**/*.yml") if "collections" not in path.parts)

@@ -22,8 +22,8 @@ from docs.example_plays import ADDRESSES, GROUPS, MACHINES, OWN, TAKE_DOWN_PAIR,
 from docs.module_examples import MODULES, RecordedPlay, example_tasks
 from support.lab_fixture import gone_afterwards, virtual_lab
 from support.newest_server import newest_server
-from support.plays import wait_until
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 RUN = f"{TODAY}.1"
 WAIT = "Wait until all are ready"

@@ -18,7 +18,8 @@ import yaml
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import VARIABLES
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
-from docs.pages import DOCS, REPOSITORY, File, steps
+from docs.pages import DOCS, File, steps
+from support.repository import REPOSITORY
 
 PAGES = sorted([*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("roles/*/README.md")])
 # A shorter fixed text could be found by chance.

@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from docs.pages import DOCS, REPOSITORY
+from docs.pages import DOCS
+from support.repository import REPOSITORY
 
 PARTS = ("plugins", "roles", "meta", "playbooks", "tools", "docs/reference", "galaxy.yml")
 

@@ -24,8 +24,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.pages import DOCS, HOME, REPOSITORY, Command, File, blotted, sections, steps
+from docs.pages import DOCS, HOME, Command, File, blotted, sections, steps
 from docs.terminal import ALONE, Terminal, terminal
+from support.repository import REPOSITORY
 
 PAGE = DOCS / "tutorial.md"
 ADDRESS = "https://github.com/lab/multidevice.git"

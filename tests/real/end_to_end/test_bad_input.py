@@ -18,8 +18,9 @@ from ansible_collections.lab.multidevice.tests.unit.plugins.plugin_utils.bad_inp
     bad_input_lab,
 )
 
-from support.plays import REPOSITORY, Play
+from support.plays import Play
 from support.redis_server import RedisServer
+from support.repository import REPOSITORY
 from support.sites import Site
 
 # Of each kind of mistake one goes through the whole playbook.

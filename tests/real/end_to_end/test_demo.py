@@ -22,7 +22,9 @@ import pytest
 
 from end_to_end.contract import check_shape, overlap, scripts_of
 from end_to_end.test_example import short_example
-from support.plays import REPOSITORY, marked_processes, new_mark, user_environment, wait_until
+from support.plays import marked_processes, new_mark, user_environment
+from support.repository import REPOSITORY
+from support.waiting import wait_until
 
 NOBODY = 65534
 BECOME_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from end_to_end.contract import check_shape, check_times, events, files, overlap, scripts_of
-from support.plays import REPOSITORY, Play
+from support.plays import Play
+from support.repository import REPOSITORY
 from support.sites import Site
 
 EXAMPLE = "../examples/transfer.yaml"

@@ -14,9 +14,10 @@ import typing as t
 import redis
 
 from end_to_end.contract import check_shape
-from support.plays import Play, marked_processes, wait_until
+from support.plays import Play, marked_processes
 from support.redis_server import RedisServer, binaries
 from support.sites import Site
+from support.waiting import wait_until
 
 JOB = """\
 cluster: some-machines

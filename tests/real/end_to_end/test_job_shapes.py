@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from end_to_end.contract import check_shape, overlap, scripts_of
-from support.plays import REPOSITORY, Play, wait_until
+from support.plays import Play
+from support.repository import REPOSITORY
 from support.sites import Site, new_site, write_job
+from support.waiting import wait_until
 
 NODES = {
     "server-1": ["server"],

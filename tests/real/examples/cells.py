@@ -17,7 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from support.plays import REPOSITORY, Play
+from support.plays import Play
+from support.repository import REPOSITORY
 from support.sites import Site, write_job
 
 if t.TYPE_CHECKING:

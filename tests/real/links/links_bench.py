@@ -14,11 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import typing as t
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from support.repository import COLLECTIONS
+from support.waiting import wait_until
 
 HERE = Path(__file__).resolve().parent
 _numbers = itertools.count(1)
@@ -47,11 +49,16 @@ class Caller:
 
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
         self.socket = folder / "calls"
-        self.process = subprocess.Popen([python, str(HERE / "call_links.py"), str(self.socket)], stdin=subprocess.PIPE)
-        deadline = time.monotonic() + 30
-        while not self.socket.exists():
-            assert self.process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
+        self.process = subprocess.Popen(
+            [python, str(HERE / "call_links.py"), str(self.socket)],
+            env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+            stdin=subprocess.PIPE,
+        )
+        wait_until("the process of the calls listens", self.listens)
+
+    def listens(self) -> bool:
+        assert self.process.poll() is None
+        return self.socket.exists()
 
     def close(self) -> None:
         assert self.process.stdin is not None

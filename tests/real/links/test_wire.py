@@ -13,6 +13,7 @@ import typing as t
 import pytest
 
 from links.links_bench import Bench, Links, Machine, Refused
+from support.waiting import wait_until
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 FAR_ONE, FAR_TWO = "02:00:00:00:02:01", "02:00:00:00:02:02"
@@ -93,10 +94,10 @@ def test_an_address_that_the_kernel_has_given_up_is_refused(wired: tuple[Machine
     far.ip("address", "add", "fd00:222::1/64", "dev", "eth1", "nodad")
     near.ip("link", "set", "eth1", "up")
     near.ip("address", "add", "fd00:222::1/64", "dev", "eth1")
-    deadline = time.monotonic() + 10
-    while not any(address.get("dadfailed") for address in near.state()["eth1"]["addresses"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(
+        "the kernel has given the address up",
+        lambda: any(address.get("dadfailed") for address in near.state()["eth1"]["addresses"]),
+    )
     assert "Duplicate address fd00:222::1/64 on eth1" in refusal_of(near, NEAR_LINKS)
 
 
@@ -241,7 +242,4 @@ def test_what_others_remember_of_an_address_is_corrected(empty_bench: Bench, ip:
     first.remove()
     assert card_that_the_peer_knows() == macs[first.namespace]
     second.apply([{"mac": macs[second.namespace], "ip": ip}])
-    deadline = time.monotonic() + 5
-    while card_that_the_peer_knows() != macs[second.namespace]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until("the peer knows the other card", lambda: card_that_the_peer_knows() == macs[second.namespace], 5)

@@ -14,9 +14,12 @@ import socket
 import tarfile
 import time
 import typing as t
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _install, _processes
+
+from support.waiting import wait_until
 
 TOKEN = "a token"
 Message = dict[str, t.Any]
@@ -129,9 +132,9 @@ class Machine:
         return [*processes, *files, *hosts]
 
     def assert_clean(self, seconds: float = 10) -> None:
-        deadline = time.monotonic() + seconds
-        while self.left() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        with suppress(AssertionError):
+            wait_until("nothing is left", lambda: not self.left(), seconds)
+        # Says what is left.
         assert self.left() == []
 
     def end(self) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _ser
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import NodeConnection
 
 from node.supervised import TOKEN, Machine, script
+from support.waiting import wait_until
 
 # Saves what it has when it is told to end, for longer than the usual second.
 SAVES = """\
@@ -35,10 +35,7 @@ def test_what_ends_early_is_ended_with_the_settings_of_the_play(
     folder, controller = machine.new_run(job_id="s.1.1")
     controller.ask("start", phase="test", scripts=[script("test", SAVES)], armed=False)
     said = folder / "results" / "test-it" / "stdout"
-    deadline = time.monotonic() + 10
-    while not (said.exists() and said.read_bytes()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until("the test has said something", lambda: said.exists() and said.read_bytes())
     (tmp_path / "relay").mkdir()
     asyncio.run(end_early(tmp_path, _install.attach_command(folder)))
     results = tmp_path / "results" / "s" / "runs" / "1" / "nodes" / "here"

@@ -315,7 +315,8 @@ def test_nothing_is_killed_within_the_grace(node: Node) -> None:
 @in_a_process_of_its_own
 def test_kill_is_sent_until_nothing_is_left(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is being forked at the moment of a KILL comes into being after it."""
-    send, late = _processes.send_signal, []
+    send = _processes.send_signal
+    late: list[int] = []
 
     def send_while_one_is_forked(pids: t.Iterable[int], number: int) -> None:
         send(pids, number)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from support.plays import Play, marked_processes, wait_until
+from support.plays import Play, marked_processes
 from support.sites import Site, new_site
+from support.waiting import wait_until
 
 NODES = {"server-1": ["server"], "client-1": ["client"]}
 JOB = """\

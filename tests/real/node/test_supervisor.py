@@ -21,15 +21,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Nod
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _clients, _install, _processes, _supervisor
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import script_tree
 
-from coordination.ports import reserved_port
 from node.supervised import TOKEN, Controller, Machine, script
-
-
-def wait_until(holds: t.Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from support.ports import reserved_port
+from support.waiting import wait_until
 
 
 def has_said(folder: Path, name: str) -> bool:
@@ -153,7 +147,7 @@ def test_what_ignores_term_is_killed(machine: Machine) -> None:
     folder, controller = machine.new_run()
     ignores = script("test", "trap '' TERM; echo here; while :; do sleep 0.1; done")
     controller.ask("start", phase="test", scripts=[ignores], armed=False)
-    wait_until(lambda: has_said(folder, "test-it"))
+    wait_until("the test has said something", lambda: has_said(folder, "test-it"))
     begin = time.monotonic()
     assert controller.ask("stop", grace=0.5)["changed"]
     assert time.monotonic() - begin >= 0.5
@@ -170,7 +164,7 @@ def test_what_a_test_leaves_running_ends_with_the_run(machine: Machine) -> None:
     _folder, controller = machine.new_run()
     assert controller.run(script("test", FORKS_AWAY))["state"] == "finished"
     supervisor = supervisor_of(controller)
-    wait_until(lambda: len(_processes.descendants(supervisor)) == 4)
+    wait_until("what the test leaves runs alone", lambda: len(_processes.descendants(supervisor)) == 4)
     assert controller.ask("stop", grace=1)["changed"]
     assert _processes.descendants(supervisor) == []
     assert controller.ask("end")["ok"]
@@ -185,7 +179,7 @@ def kill_with_its_guard(supervisor: int) -> None:
     guard = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
     for pid in (guard, supervisor):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(map(_processes.is_alive, (guard, supervisor))))
+    wait_until("both are gone", lambda: not any(map(_processes.is_alive, (guard, supervisor))))
 
 
 def test_timeout_of_a_script(machine: Machine) -> None:
@@ -320,7 +314,7 @@ def test_armed_tests_wait_for_the_word_to_go(machine: Machine) -> None:
     folder, controller = machine.new_run()
     monitor = script("monitor", "echo watching; exec sleep 60")
     controller.run(monitor, script("test", "echo ran"), script("test", "echo too", name="next"), armed=True)
-    wait_until(lambda: len(_processes.descendants(supervisor_of(controller))) == 2)
+    wait_until("both are armed", lambda: len(_processes.descendants(supervisor_of(controller))) == 2)
     assert controller.record("test-it")["started"] is None
     assert not has_said(folder, "monitor-it") and not has_said(folder, "test-it")
     assert not controller.ask("start", phase="test", scripts=[script("test", "exit 1")], armed=False)["changed"]
@@ -331,7 +325,7 @@ def test_armed_tests_wait_for_the_word_to_go(machine: Machine) -> None:
     assert monitor["state"] == "running"
     # Nothing is done between the two: what there is to be told is told when both run.
     assert monitor["started"] <= test["started"] <= controller.wait_for("script", id="monitor-it")["at"]
-    wait_until(lambda: has_said(folder, "monitor-it"))
+    wait_until("the monitor has said something", lambda: has_said(folder, "monitor-it"))
     controller.ask("stop", grace=1)
     files, _notes = controller.collect()
     assert (files["monitor-it/stdout"], files["test-it/stdout"], files["test-next/stdout"]) == (
@@ -443,7 +437,7 @@ def test_a_killed_supervisor_takes_everything_with_it(machine: Machine) -> None:
     controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
     controller.ask("start", phase="test", scripts=[script("test", f"{FORKS_AWAY[:-6]} sleep 60")], armed=False)
     supervisor = supervisor_of(controller)
-    wait_until(lambda: len(_processes.descendants(supervisor)) >= 5)
+    wait_until("all that the test starts runs", lambda: len(_processes.descendants(supervisor)) >= 5)
     everything = _processes.descendants(supervisor)
     os.kill(supervisor_of(controller), signal.SIGKILL)
     machine.assert_clean(20)
@@ -456,7 +450,7 @@ def test_what_two_killed_processes_leave_is_cleaned_by_the_module(machine: Machi
     controller.ask("export", env={}, hosts=[["192.0.2.1", "server"]])
     controller.ask("start", phase="test", scripts=[script("test", "setsid sleep 60 & sleep 60")], armed=False)
     supervisor = supervisor_of(controller)
-    wait_until(lambda: len(_processes.descendants(supervisor)) == 3)
+    wait_until("all that the test starts runs", lambda: len(_processes.descendants(supervisor)) == 3)
     kill_with_its_guard(supervisor)
     assert folder.exists()
     assert _install.clean(folder)

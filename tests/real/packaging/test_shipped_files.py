@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from support.plays import REPOSITORY
+from support.repository import REPOSITORY
 
 HERE = pathlib.Path(__file__).resolve().parent
 PLUGINS = REPOSITORY / "plugins"

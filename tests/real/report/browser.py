@@ -18,6 +18,8 @@ import time
 import typing as t
 from pathlib import Path
 
+from support.waiting import wait_until
+
 Message = dict[str, t.Any]
 
 FLAGS = (
@@ -94,10 +96,8 @@ class Browser:
         self.command("Page.navigate", url="about:blank")
         self.events.clear()
         self.command("Page.navigate", url=page.as_uri() + (f"#{fragment}" if fragment else ""))
-        deadline = time.monotonic() + PATIENCE
-        while self.value("document.readyState + ' ' + location.protocol") != "complete file:":
-            assert time.monotonic() < deadline, f"{page} does not load"
-            time.sleep(0.05)
+        state = "document.readyState + ' ' + location.protocol"
+        wait_until(f"{page} is loaded", lambda: self.value(state) == "complete file:", PATIENCE)
 
     def value(self, expression: str) -> t.Any:
         """What an expression is in the page."""

@@ -32,8 +32,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from support.lab_workers import lab_with_workers
-from support.plays import REPOSITORY, Play
+from support.plays import Play
 from support.redis_server import RedisServer, binaries
+from support.repository import REPOSITORY
 from support.sites import Site, new_site
 
 HERE = Path(__file__).parent

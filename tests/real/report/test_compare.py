@@ -15,7 +15,8 @@ import pytest
 
 from report.browser import Browser
 from report.checks import FAULTS, check_page, read_summary
-from support.plays import REPOSITORY, Play
+from support.plays import Play
+from support.repository import REPOSITORY
 
 Sample = t.Callable[[str], Path]
 CELLS = """[...document.querySelectorAll('h2')].map(head => [head.textContent,

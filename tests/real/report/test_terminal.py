@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from support.plays import PROGRAM, REPOSITORY, Play, wait_until
+from support.plays import PROGRAM, Play
 from support.redis_server import RedisServer, binaries
+from support.repository import REPOSITORY
 from support.sites import Site
+from support.waiting import wait_until
 
 JOBS = Path(__file__).parent / "site"
 MINUTE = "60"

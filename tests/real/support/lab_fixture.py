@@ -26,16 +26,14 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab impor
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
 from support import lab_faults
-
-COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks" / "collections"
+from support.repository import COLLECTIONS
 
 # The end of its input is the end of the test, or of whoever ran it.
 TAKE_DOWN = """
 import sys
-sys.path.insert(0, sys.argv[1])
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 sys.stdin.read()
-control.down(sys.argv[2])
+control.down(sys.argv[1])
 """
 
 _numbers = itertools.count(1)
@@ -122,7 +120,7 @@ def virtual_lab(
 @contextmanager
 def gone_afterwards(name: str, prefix: t.Sequence[str] = ()) -> t.Iterator[None]:
     """Take a lab down at the end of the block, also when the test's process is killed. `prefix` becomes another user."""
-    command = [*prefix, sys.executable, "-c", TAKE_DOWN, str(COLLECTIONS), name]
+    command = [*prefix, "env", f"PYTHONPATH={COLLECTIONS}", sys.executable, "-c", TAKE_DOWN, name]
     # In a session of its own, so that what ends the tests does not end it.
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/", start_new_session=True) as guard:
         yield

@@ -21,11 +21,13 @@ from pathlib import Path
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
-from coordination.ports import reserved_port
 from support.certificates import built_with_tls, make_certificates, server_options
-from support.plays import PROGRAM, REPOSITORY, Play, wait_until
+from support.plays import PROGRAM, Play
+from support.ports import reserved_port
 from support.redis_server import RedisServer, binaries
+from support.repository import REPOSITORY
 from support.sites import Site, new_site
+from support.waiting import wait_until
 
 # What worker.yml is run with: this repository, its environment, and the Python that this was made from.
 NEEDED = [str(REPOSITORY), sys.prefix, sys.base_prefix]

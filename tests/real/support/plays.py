@@ -16,21 +16,17 @@ import sys
 import tempfile
 import time
 import typing as t
+from contextlib import suppress
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from support.repository import REPOSITORY
+from support.waiting import wait_until
+
 PROGRAM = Path(sys.executable).parent / "ansible-playbook"
 MARK = "MULTIDEVICE_TEST"
 KEPT = ("PATH", "PYENV_ROOT", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 _numbers = itertools.count(1)
-
-
-def wait_until(what: str, holds: t.Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
 
 
 def user_environment(home: Path, mark: str) -> dict[str, str]:
@@ -151,9 +147,8 @@ class Play:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(timeout=10)
-        deadline = time.monotonic() + 20
-        while marked_processes(self.mark) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        with suppress(AssertionError):
+            wait_until("its processes have ended", lambda: not marked_processes(self.mark), 20)
         for pid in marked_processes(self.mark):
             os.kill(pid, signal.SIGKILL)
         # A playbook that brings a lab up, and fails before it takes it down.

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.lab_fixture import Lab, virtual_lab
-from support.plays import REPOSITORY, Play, wait_until
+from support.plays import Play
+from support.repository import REPOSITORY
+from support.waiting import wait_until
 
 # Runs on the machines. sshd's own processes come and go with Ansible's connections.
 LOOK = r"""

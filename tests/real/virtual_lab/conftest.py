@@ -20,7 +20,8 @@ import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
-from support.lab_fixture import COLLECTIONS, gone_afterwards
+from support.lab_fixture import gone_afterwards
+from support.repository import COLLECTIONS
 
 NOBODY = 65534
 

@@ -11,7 +11,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
 
@@ -23,8 +22,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state
     find_lab,
 )
 
-from support.lab_fixture import COLLECTIONS, virtual_lab
-from support.plays import wait_until
+from support.lab_fixture import virtual_lab
+from support.repository import COLLECTIONS, REPOSITORY
+from support.waiting import wait_until
 
 if t.TYPE_CHECKING:
     from .conftest import Controller
@@ -198,18 +198,15 @@ def test_a_lab_of_a_test_that_is_killed_goes_too(tmp_path: Path) -> None:
     name = f"killed-{os.getpid()}"
     script = (
         "import os, pathlib, sys\n"
-        "sys.path[:0] = sys.argv[1:3]\n"
         "from support.lab_fixture import virtual_lab\n"
-        "with virtual_lab(pathlib.Path(sys.argv[3]), name=sys.argv[4]):\n"
+        "with virtual_lab(pathlib.Path(sys.argv[1]), name=sys.argv[2]):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    paths = [COLLECTIONS, Path(__file__).resolve().parents[1]]
-    killed = subprocess.run([sys.executable, "-c", script, *paths, tmp_path, name], timeout=60, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (COLLECTIONS, REPOSITORY / "tests" / "real")))}
+    command = [sys.executable, "-c", script, str(tmp_path), name]
+    killed = subprocess.run(command, env=environment, timeout=60, check=False)
     assert killed.returncode == -9
-    end = time.monotonic() + 30
-    while find_lab(name) is not None and time.monotonic() < end:
-        time.sleep(0.05)
-    assert find_lab(name) is None
+    wait_until("the lab is gone", lambda: find_lab(name) is None)
 
 
 def test_what_the_role_returns(controller: Controller) -> None:

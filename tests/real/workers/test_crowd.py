@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from support.lab_workers import LabWorkers
-from support.plays import REPOSITORY, Play
+from support.plays import Play
+from support.repository import REPOSITORY
 from support.sites import write_job
 from workers.conftest import Started
 

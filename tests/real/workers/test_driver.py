@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 import typing as t
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool impo
 from support.newest_server import newest_server
 from support.plans import make_plan
 from support.redis_server import RedisServer
+from support.waiting import wait_until
 
 SMALL = "64k"
 
@@ -132,12 +132,9 @@ def take(driver: WorkerDriver, coordinator: Coordinator) -> t.Coroutine[t.Any, t
     return taking()
 
 
-async def until(holds: t.Callable[[], bool]) -> None:
+async def until(what: str, holds: t.Callable[[], bool]) -> None:
     """Wait until something holds, while the driver goes on with its work."""
-    deadline = time.monotonic() + 30
-    while not await asyncio.to_thread(holds):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+    await asyncio.to_thread(wait_until, what, holds)
 
 
 def write_results(job: JobSpool, text: str) -> None:
@@ -171,10 +168,10 @@ def test_a_long_upload_after_the_playbook_has_ended_is_waited_for(
         coordinator.arrive(job_id, "start")
         coordinator.abort(run, {"text": "enough"})
         ending = asyncio.create_task(driver.end())
-        await until(SlowFolder.begun.is_set)
+        await until("the upload has begun", SlowFolder.begun.is_set)
         # Its lease would end meanwhile if nobody renewed it.
         begun = coordinator.now()
-        await until(lambda: coordinator.queues.workers()[0]["seen"] > begun)
+        await until("the worker was seen again", lambda: coordinator.queues.workers()[0]["seen"] > begun)
         assert not ending.done()
         SlowFolder.may_end.set()
         await ending
@@ -284,10 +281,10 @@ def test_a_redis_that_is_full_for_a_moment_ends_no_worker(
         driver = new_driver(redis_server, tmp_path / "spool", playbook, lease=15.0)
         await driver.begin()
         client.config_set("maxmemory", "1")
-        await until(lambda: "a: Redis at" in caplog.text and "is full" in caplog.text)
+        await until("the log says why", lambda: "a: Redis at" in caplog.text and "is full" in caplog.text)
         client.config_set("maxmemory", "0")
         full = coordinator.now()
-        await until(lambda: coordinator.queues.workers()[0]["seen"] > full)
+        await until("the worker was seen again", lambda: coordinator.queues.workers()[0]["seen"] > full)
         assert coordinator.now() - full < 4.5, "it tries again sooner than it would renew its lease"
         assert playbook.poll() is None
         await driver.end()

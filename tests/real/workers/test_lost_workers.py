@@ -14,8 +14,8 @@ import typing as t
 import pytest
 
 from support.lab_workers import LabWorkers
-from support.plays import wait_until
 from support.sites import write_job
+from support.waiting import wait_until
 from workers.conftest import Started
 
 # Each pair of machines has a run of its own, so that all phases are tried at the same time.

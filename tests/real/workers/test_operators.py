@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.lab_workers import LabWorkers
-from support.plays import wait_until
 from support.sites import write_job
+from support.waiting import wait_until
 from workers.conftest import Started
 
 SLEEP = "echo begun\nexec sleep 600\n"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from support.plays import PROGRAM, REPOSITORY, Play
+from support.plays import PROGRAM, Play
+from support.repository import REPOSITORY
 
 PLAYBOOK = """
 - hosts: localhost

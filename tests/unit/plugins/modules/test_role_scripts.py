@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ LOADED = "import importlib, sys; importlib.import_module(sys.argv[1]); print('\\
 def loaded_with(module: str) -> set[str]:
     """The names of all modules that a Python has loaded that has imported one."""
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(COLLECTIONS)!r}); {LOADED}", module],
+        [sys.executable, "-c", LOADED, module],
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
         capture_output=True,
         text=True,
         timeout=60,

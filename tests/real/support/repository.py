@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""Where the files are that are tested."""
+
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-TOOLS = str(Path(__file__).resolve().parents[3] / "tools")
-if TOOLS not in sys.path:
-    sys.path.insert(0, TOOLS)
+REPOSITORY = Path(__file__).resolve().parents[3]
+COLLECTIONS = REPOSITORY / "playbooks" / "collections"
