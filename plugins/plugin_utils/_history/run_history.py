@@ -35,6 +35,7 @@ class ScriptHistory:
 class NodeHistory:
     """What is known of a node."""
 
+    name: str
     first: float | None = None
     last: float | None = None
     moments: dict[str, float] = field(default_factory=dict)  # event → when it came first
@@ -59,12 +60,29 @@ class BarrierHistory:
     arrived: dict[str, float] = field(default_factory=dict)
     released: float | None = None
 
+    @property
+    def first(self) -> float | None:
+        """When the first node came."""
+        return min(self.arrived.values(), default=None)
+
+    @property
+    def last(self) -> list[str]:
+        """The node that the others waited for; several when they came together."""
+        latest = max(self.arrived.values(), default=None)
+        return [node for node, moment in self.arrived.items() if moment == latest]
+
+    @property
+    def ahead(self) -> float:
+        """How long before the last node the one before it had come: what was waited for that node alone."""
+        moments = sorted(self.arrived.values())
+        return moments[-1] - moments[-2] if len(moments) > 1 else 0.0
+
 
 class RunHistory:
     """What has happened in a run, and what is so now."""
 
     def __init__(self, nodes: Iterable[str] = ()) -> None:
-        self.nodes = {name: NodeHistory() for name in nodes}
+        self.nodes = {name: NodeHistory(name) for name in nodes}
         self.barriers: dict[str, BarrierHistory] = {}
         self.registered: float | None = None
         self.begin: float | None = None  # the first sign of a node
@@ -94,41 +112,43 @@ class RunHistory:
             node.clock_offset = delay if node.clock_offset is None else min(node.clock_offset, delay)
         taker = _TAKERS.get(what)
         if taker is not None:
-            taker(self, event.get("node"), node, data, moment)
+            taker(self, node, data, moment)
 
     def _node(self, name: str | None, what: str, moment: float) -> NodeHistory | None:
         if name is None:
             return None
         if self.begin is None:
             self.begin = moment
-        node = self.nodes.setdefault(name, NodeHistory())
+        node = self.nodes.setdefault(name, NodeHistory(name))
         node.first = moment if node.first is None else node.first
         node.last = moment
         node.moments.setdefault(what, moment)
         return node
 
-    def _take_registered(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_registered(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         self.registered = moment if self.registered is None else self.registered
 
-    def _take_write_state(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_write_state(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is not None and isinstance(data, dict):
             node.roles = list(data["roles"])
 
-    def _take_arrive(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
-        if node is not None and name is not None:
-            self.barriers.setdefault(data, BarrierHistory()).arrived.setdefault(name, moment)
+    def _take_arrive(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+        if node is not None:
+            barrier = self.barriers.setdefault(data, BarrierHistory())
+            barrier.arrived.setdefault(node.name, moment)
             node.arrivals.setdefault(data, moment)
-            node.waiting[data] = node.arrivals[data]
+            if barrier.released is None and self.verdict is None:
+                node.waiting[data] = node.arrivals[data]
 
-    def _take_given_back(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_given_back(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         """Whoever takes the node job next arrives again."""
-        if node is not None and name is not None:
+        if node is not None:
             for barrier in node.waiting:
-                self.barriers[barrier].arrived.pop(name, None)
+                self.barriers[barrier].arrived.pop(node.name, None)
                 node.arrivals.pop(barrier, None)
             node.waiting.clear()
 
-    def _take_release(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_release(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         barrier = self.barriers.setdefault(data, BarrierHistory())
         barrier.released = moment if barrier.released is None else barrier.released
         for came in barrier.arrived:
@@ -136,7 +156,7 @@ class RunHistory:
         if data == Barrier.FINISH and self.verdict is None:
             self.verdict, self.end = Verdict.FINISH, moment
 
-    def _take_abort(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_abort(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if self.aborted is None:
             self.aborted = moment
         if node is not None:
@@ -146,7 +166,7 @@ class RunHistory:
             for each in self.nodes.values():
                 each.waiting.clear()
 
-    def _take_script(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_script(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is None:
             return
         record = data["script"]
@@ -161,28 +181,28 @@ class RunHistory:
         if data.get("tail") and record["exit_code"] and not record["stopped"]:
             script.tail = data["tail"]
 
-    def _take_failure(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_failure(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is not None and data.get("script") and data.get("text"):
             script = node.scripts.setdefault(data["script"], ScriptHistory())
             script.failure = data["text"]
             script.tail = data.get("tail") or script.tail
 
-    def _take_collected(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_collected(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is not None:
             node.notes += data["notes"]
 
-    def _take_results_lost(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_results_lost(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is not None and node.lost_results is None:
             node.lost_results = data["text"]
 
-    def _take_start_skew(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_start_skew(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         self.start_skew = data["seconds"] if self.start_skew is None else self.start_skew
 
-    def _take_closed(self, name: str | None, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+    def _take_closed(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         self.closed = True
 
 
-_TAKERS: dict[str, t.Callable[[RunHistory, str | None, NodeHistory | None, t.Any, float], None]] = {
+_TAKERS: dict[str, t.Callable[[RunHistory, NodeHistory | None, t.Any, float], None]] = {
     EventName.REGISTERED: RunHistory._take_registered,
     EventName.WRITE_STATE: RunHistory._take_write_state,
     EventName.ARRIVE: RunHistory._take_arrive,

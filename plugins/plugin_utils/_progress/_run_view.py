@@ -19,7 +19,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import Event, NodeHistory, RunHistory
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import script_record, table
 
 Outcome = t.Literal["passed", "failed", ""]
 
@@ -57,7 +57,7 @@ class NodeView:
 
     def _running(self, *, in_background: bool) -> dict[str, float]:
         return {
-            _label(script.record): script.runs_since
+            script_record.label(script.record): script.runs_since
             for script in self.history.scripts.values()
             if script.record is not None
             and script.runs_since is not None
@@ -101,9 +101,12 @@ class RunView:
         if self.history.verdict is not None:
             return []
         return [
-            (name, [node for node in self.nodes if node not in barrier.arrived], min(barrier.arrived.values()))
+            (name, [node for node in self.nodes if node not in barrier.arrived], barrier.first)
             for name, barrier in self.history.barriers.items()
-            if barrier.released is None and 0 < len(barrier.arrived) < len(self.nodes) and name in list(Barrier)
+            if barrier.released is None
+            and barrier.first is not None
+            and len(barrier.arrived) < len(self.nodes)
+            and name in list(Barrier)
         ]
 
     def _goes_on(self, event: Event, doing: str = "", name: str | None = None) -> None:
@@ -131,22 +134,19 @@ class RunView:
 
     def _of_release(self, event: Event) -> t.Iterator[Note]:
         barrier, moment = event["data"], event["time"]
-        came = self.history.barriers[barrier].arrived
-        for name in came:
+        meeting = self.history.barriers[barrier]
+        for name in meeting.arrived:
             self._goes_on(event, "collects its results" if barrier == Barrier.FINISH else "", name)
         if barrier == Barrier.FINISH:
             took = _format.duration(moment - (self.history.begin or moment))
             yield Note(f"finish after {took}", outcome="passed")
             return
-        order = sorted(came, key=lambda name: came[name])
-        last = ""
-        if len(order) > 1 and came[order[-1]] - came[order[-2]] > 1:
-            last = f", {order[-1]} {_format.duration(came[order[-1]] - came[order[-2]])} after the others"
-        yield Note(f"{barrier}: {_format.count(len(came), 'node')} together{last}")
+        last = f", {meeting.last[0]} {_format.duration(meeting.ahead)} after the others" if meeting.ahead > 1 else ""
+        yield Note(f"{barrier}: {_format.count(len(meeting.arrived), 'node')} together{last}")
 
     def _of_script(self, event: Event) -> t.Iterator[Note]:
         script = event["data"]["script"]
-        label = _label(script)
+        label = script_record.label(script)
         if event["data"].get("ready"):
             yield Note(f"{label} is ready", event["node"], event["data"]["at"] - script["started"])
         elif script["state"] == ScriptState.RUNNING:
@@ -156,7 +156,7 @@ class RunView:
             if self.history.verdict is None:
                 self._goes_on(event)
             if not script["stopped"]:
-                yield _ended(label, script, event["node"])
+                yield _ended(script, event["node"])
 
     def _of_abort(self, event: Event) -> t.Iterator[Note]:
         if event["node"] is not None:
@@ -178,16 +178,10 @@ _NOTES: dict[str, t.Callable[[RunView, Event], t.Iterator[Note] | None]] = {
 }
 
 
-def _label(script: t.Mapping[str, t.Any]) -> str:
-    return f"{script['kind']} {script['name']}"
-
-
-def _ended(label: str, script: t.Mapping[str, t.Any], node: str) -> Note:
-    took = None
-    if script["started"] is not None and script["finished"] is not None:
-        took = script["finished"] - script["started"]
-    if script["timed_out"]:
-        return Note(f"{label} timed out", node, took, "failed")
-    if script["exit_code"] and ScriptKind(script["kind"]).properties.is_tested:
-        return Note(f"{label} ended with exit code {script['exit_code']}", node, took, "failed")
-    return Note(f"{label} has ended", node, took)
+def _ended(script: t.Mapping[str, t.Any], node: str) -> Note:
+    failed = script_record.has_failed(script)
+    how = "has ended"
+    if failed:
+        how = "timed out" if script["timed_out"] else f"ended with exit code {script['exit_code']}"
+    text = f"{script_record.label(script)} {how}"
+    return Note(text, node, script_record.seconds(script), "failed" if failed else "")

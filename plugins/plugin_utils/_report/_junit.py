@@ -13,8 +13,7 @@ from xml.etree import ElementTree
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ReasonKind, ScriptKind, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, table
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, script_record, table
 
 OUTPUT = 32_768
 
@@ -40,7 +39,7 @@ def _suite(number: int, job: str, run: StoredRun) -> Element:
     cases = [_case(job, run, node, script) for node, record in summary["nodes"].items() for script in record["scripts"]]
     if summary["result"] != Verdict.FINISH and not any(case.find("failure") is not None for case in cases):
         cases.append(_abort(job, summary))
-    took = table.seconds(summary)
+    took = script_record.seconds(summary)
     started = datetime.datetime.fromtimestamp(summary["started"] or 0, datetime.UTC)
     counts = {kind: str(sum(case.find(kind[:-1]) is not None for case in cases)) for kind in ("failures", "errors")}
     suite = Element(
@@ -67,15 +66,15 @@ def _suite(number: int, job: str, run: StoredRun) -> Element:
 
 
 def _case(job: str, run: StoredRun, node: str, script: Record) -> Element:
-    took = table.seconds(script)
+    took = script_record.seconds(script)
     case = Element(
         "testcase",
         classname=clean(f"{job}.{node}"),
         name=clean(f"{script['kind']} {script['id'].removeprefix(script['kind'] + '-')}"),
         time=f"{took or 0:.3f}",
     )
-    word = table.exit_word(script)
-    if has_failed(script):
+    word = script_record.exit_word(script)
+    if script_record.has_failed(script):
         message = script.get("failure") or (word if script["timed_out"] else f"exit code {word}")
         failure = ElementTree.SubElement(case, "failure", type=word, message=clean(message))
         failure.text = _output(run, node, script)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results.script_record import has_failed
 from markupsafe import escape
 
 ALL_LOGS = 1_100_000

@@ -13,9 +13,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, ScriptKind, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _logs, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics, script_record, table
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results.node_outcome import came_to_its_end
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
 
 View = dict[str, t.Any]
 Record = t.Mapping[str, t.Any]
@@ -127,7 +126,7 @@ def _open_runs(views: list[View]) -> None:
 def _add_cells(views: list[View], runs: Sequence[Record], columns: Sequence[matrix.Column]) -> None:
     rows = [matrix.cells(run, columns) for run in runs]
     bars = [shares([matrix.mean(row[number]) for row in rows]) for number in range(len(columns))]
-    took = [table.seconds(run) for run in runs]
+    took = [script_record.seconds(run) for run in runs]
     for number, (view, row) in enumerate(zip(views, rows, strict=True)):
         view["cells"] = [value_cell(cell, own[number]) for cell, own in zip(row, bars, strict=True)]
         seconds = took[number]
@@ -145,7 +144,7 @@ def _run(
     columns = matrix.columns([run])
     varied = [matrix.word(run["params"].get(name)) for name in params]
     about = [f"{name} {value}" for name, value in zip(params, varied, strict=True)]
-    took = table.seconds(run)
+    took = script_record.seconds(run)
     if took is not None:
         about.append(_format.duration(took))
     lanes = [_lane(timeline, lane, run["nodes"][lane.node], ids[lane.node]) for lane in timeline.lanes]
@@ -176,7 +175,7 @@ def _reason(run: Record, ids: t.Mapping[str, str]) -> View | None:
     view = {"text": table.reason(why), "tail": ""}
     for script in run["nodes"].get(why["node"], {}).get("scripts", ()):
         if script["id"] == why["script"] and script.get("tail"):
-            view.update(script=_label(script), node=why["node"], id=ids[why["node"]], tail=script["tail"])
+            view.update(script=script_record.label(script), node=why["node"], id=ids[why["node"]], tail=script["tail"])
     return view
 
 
@@ -189,7 +188,9 @@ def _tick(timeline: _timeline.Timeline, seconds: float) -> View:
 def _marks(timeline: _timeline.Timeline) -> list[View]:
     """The lines that cross all lanes: releases of barriers, and the abort. Texts that would overlap are left out."""
     moments = [
-        (meeting.released, meeting.name, "meeting") for meeting in timeline.meetings if meeting.released is not None
+        (meeting.barrier.released, meeting.name, "meeting")
+        for meeting in timeline.meetings
+        if meeting.barrier.released is not None
     ]
     if timeline.aborted is not None:
         moments.append((timeline.aborted, str(Verdict.ABORT), "aborted"))
@@ -241,18 +242,22 @@ def _class(segment: _timeline.Segment) -> str:
 
 
 def _meeting(timeline: _timeline.Timeline, meeting: _timeline.Meeting) -> View:
-    waits = {node: meeting.waited(node) for node in meeting.arrived}
+    waits = {node: meeting.waited(node) for node in meeting.barrier.arrived}
     longest = max(waits, key=lambda node: waits[node])
     if meeting.missing:
         waited_for = f"{_format.names(meeting.missing)}: never arrived"
     elif len(waits) == 1:
         waited_for = "–"
     else:
-        waited_for = f"{_format.names(meeting.last)}, {_format.duration(meeting.ahead)} after the one before"
+        waited_for = (
+            f"{_format.names(meeting.barrier.last)}, {_format.duration(meeting.barrier.ahead)} after the one before"
+        )
     return {
         "name": meeting.name,
         "arrived": _format.count(len(waits), "node") + (f", {len(meeting.missing)} missing" if meeting.missing else ""),
-        "released": "no" if meeting.released is None else f"at {_format.duration(meeting.released - timeline.begin)}",
+        "released": "no"
+        if meeting.barrier.released is None
+        else f"at {_format.duration(meeting.barrier.released - timeline.begin)}",
         "missing": meeting.missing,
         "waited_for": waited_for,
         "longest": f"{longest}: {_format.duration(waits[longest])}",
@@ -297,11 +302,11 @@ def _node(run: Record, name: str, node: Record, target: str, outputs: t.Mapping[
 
 
 def _script(script: Record, output: _logs.Output, *, finished: bool) -> View:
-    failed = has_failed(script)
-    took = table.seconds(script)
+    failed = script_record.has_failed(script)
+    took = script_record.seconds(script)
     numbers = script.get("metrics", {}).items()
     return {
-        "label": _label(script),
+        "label": script_record.label(script),
         "class": "failed" if failed else "good" if script["exit_code"] == 0 else "",
         "ended": _ended(script, at_the_end=finished),
         "took": "" if took is None else _format.duration(took),
@@ -324,23 +329,25 @@ def _log(log: _logs.Log, failed: bool) -> View:
     }
 
 
-def _label(script: Record) -> str:
-    return f"{script['kind']} {script['name']}"
-
-
 def _ended(script: Record, *, at_the_end: bool) -> str:
-    word = table.exit_word(script)
-    if at_the_end and script["stopped"] and not has_failed(script):
+    word = script_record.exit_word(script)
+    if at_the_end and script["stopped"] and not script_record.has_failed(script):
         return "until the end"
     if word == "0":
         return "✔"
     if word == "-":
         return "nobody has seen the end"
-    return f"✘ exit code {word}" if word.lstrip("-").isdigit() else f"✘ {word}" if has_failed(script) else word
+    return (
+        f"✘ exit code {word}"
+        if word.lstrip("-").isdigit()
+        else f"✘ {word}"
+        if script_record.has_failed(script)
+        else word
+    )
 
 
 def _has_failed(node: Record) -> bool:
-    return any(has_failed(script) for script in node["scripts"])
+    return any(script_record.has_failed(script) for script in node["scripts"])
 
 
 def _about(node: Record) -> str:

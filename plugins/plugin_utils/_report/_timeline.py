@@ -17,8 +17,13 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Passes,
     ScriptKind,
 )
-from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import Event, NodeHistory, RunHistory
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results.summary import has_failed
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import (
+    BarrierHistory,
+    Event,
+    NodeHistory,
+    RunHistory,
+)
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import script_record
 
 Record = t.Mapping[str, t.Any]
 
@@ -72,37 +77,18 @@ class Meeting:
     """A barrier: who came when, and who waited for whom."""
 
     name: str
-    arrived: dict[str, float]
-    released: float | None
+    barrier: BarrierHistory
     missing: list[str]
     end: float
 
-    @property
-    def first(self) -> float | None:
-        return min(self.arrived.values(), default=None)
-
-    @property
-    def last(self) -> list[str]:
-        """The node that the others waited for; several when they came together."""
-        if not self.arrived:
-            return []
-        latest = max(self.arrived.values())
-        return [node for node, moment in self.arrived.items() if moment == latest]
-
-    @property
-    def ahead(self) -> float:
-        """How long before the last node the one before it had come: what was waited for that node alone."""
-        moments = sorted(self.arrived.values())
-        return moments[-1] - moments[-2] if len(moments) > 1 else 0.0
-
     def waited(self, node: str) -> float:
         """How long a node waited here."""
-        return max(0.0, self.end - self.arrived[node])
+        return max(0.0, self.end - self.barrier.arrived[node])
 
     @property
     def total(self) -> float:
         """The time of all nodes that was spent waiting."""
-        return sum(self.waited(node) for node in self.arrived)
+        return sum(self.waited(node) for node in self.barrier.arrived)
 
 
 @dataclass
@@ -163,9 +149,8 @@ def _meetings(summary: Record, history: RunHistory, end: float) -> Iterator[Meet
     for name, barrier in history.barriers.items():
         record = summary.get("barriers", {}).get(name, {})
         missing = [entry["node"] for entry in record.get("missing", [])]
-        released = barrier.released
         if barrier.arrived:
-            yield Meeting(name, barrier.arrived, released, missing, end if released is None else released)
+            yield Meeting(name, barrier, missing, end if barrier.released is None else barrier.released)
 
 
 def _segments(
@@ -187,12 +172,12 @@ def _segments(
         outcome = "" if Barrier.START in own.arrivals else "stopped"
         yield Segment("links", prepared, max(prepared, linked), "bound the direct links", outcome=outcome)
     for meeting in meetings:
-        if name in meeting.arrived:
-            arrived = meeting.arrived[name]
-            text = f"waited at {meeting.name}" + ("" if meeting.released else " in vain")
+        arrived = meeting.barrier.arrived.get(name)
+        if arrived is not None:
+            text = f"waited at {meeting.name}" + (" in vain" if meeting.barrier.released is None else "")
             yield Segment("wait", arrived, max(meeting.end, arrived), text, barrier=meeting.name)
     yield from _script_segments(node, own, end)
-    finished = next((meeting.released for meeting in meetings if meeting.name == Barrier.FINISH), None)
+    finished = next((meeting.barrier.released for meeting in meetings if meeting.name == Barrier.FINISH), None)
     done = finished if aborted is None else aborted
     left = own.moments.get(EventName.LEFT, own.last)
     if done is not None and left > done:
@@ -208,8 +193,8 @@ def _script_segments(node: Record, own: NodeHistory, end: float) -> Iterator[Seg
             continue
         start = script["started"] + offset
         stop = end if script["finished"] is None else script["finished"] + offset
-        outcome = "failed" if has_failed(script) else "stopped" if script["stopped"] else ""
-        label = f"{script['kind']} {script['name']}"
+        outcome = "failed" if script_record.has_failed(script) else "stopped" if script["stopped"] else ""
+        label = script_record.label(script)
         passes = ScriptKind(script["kind"]).properties.passes
         if passes is Passes.WHEN_ENDED:
             yield Segment(script["kind"], start, stop, _ending(label, script), outcome=outcome)

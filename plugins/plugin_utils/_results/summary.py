@@ -11,7 +11,6 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
     Reason,
     ReasonKind,
-    ScriptKind,
     Verdict,
     make_reason,
 )
@@ -32,11 +31,11 @@ def summarize(runs: t.Sequence[tuple[Info, Info, t.Sequence[Info]]]) -> Summary:
     """
     summaries = [_run(plan, info, events) for plan, info, events in runs]
     first = runs[0][1]
-    aborted = [run for run in summaries if run["result"] != "finish"]
+    aborted = [run for run in summaries if run["result"] != Verdict.FINISH]
     return {
         "submission_id": first["submission_id"],
         "job": first["job"],
-        "result": "abort" if aborted else "finish",
+        "result": str(Verdict.ABORT if aborted else Verdict.FINISH),
         "reason": aborted[0]["reason"] if aborted else None,
         "runs": summaries,
     }
@@ -54,17 +53,6 @@ def add_metrics(summary: Summary, measured_by: t.Callable[[Info, str, Info], Mea
                 if measured.metrics:
                     script["metrics"] = measured.metrics
                 node["notes"] += [f"{script['kind']} {script['name']}: {note}" for note in measured.notes]
-
-
-def has_failed(script: Info) -> bool:
-    """Whether a script is a failure of its own; one that was stopped because the run was over is not."""
-    if script.get("failure") or script["timed_out"]:
-        return True
-    return (
-        ScriptKind(script["kind"]).properties.is_tested
-        and not script["stopped"]
-        and script["exit_code"] not in (None, 0)
-    )
 
 
 def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:

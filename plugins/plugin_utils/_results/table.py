@@ -9,9 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, script_record
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics as _metrics
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import summary as _summary
 
 Row = t.Sequence[str]
 Part = t.Mapping[str, t.Any]
@@ -66,7 +65,7 @@ def last_words(summary: Part) -> str:
     if not lines:
         return ""
     where = f"run {run['number']}, " if len(summary["runs"]) > 1 else ""
-    head = f"the last lines of {script['kind']} {script['name']} ({where}{node}):"
+    head = f"the last lines of {script_record.label(script)} ({where}{node}):"
     return "\n".join([head, *[f"  | {_printable(line)}" for line in lines]])
 
 
@@ -81,24 +80,6 @@ def failing_script(summary: Part) -> tuple[Part, str, Part] | None:
         if why:
             return None
     return None
-
-
-def exit_word(script: Part) -> str:
-    """How a script ended, in a word."""
-    if script["timed_out"]:
-        return "timed out"
-    if script["started"] is None:
-        return "not run" if script["exit_code"] is None else "not started"
-    if script["stopped"]:
-        return "stopped"
-    return "-" if script["exit_code"] is None else str(script["exit_code"])
-
-
-def seconds(record: Part) -> float | None:
-    """How long a script or a run took."""
-    if record["started"] is None or record["finished"] is None:
-        return None
-    return float(record["finished"] - record["started"])
 
 
 def _nodes_table(rows: t.Sequence[Row], runs: t.Sequence[Part]) -> str:
@@ -129,7 +110,9 @@ def _groups(run: Part) -> list[list[str]]:
     """The nodes of a run, those together that have the same roles and whose scripts ended alike."""
     groups: dict[t.Any, list[str]] = {}
     for name, node in run["nodes"].items():
-        fate = tuple((script["id"], exit_word(script), bool(script.get("failure"))) for script in node["scripts"])
+        fate = tuple(
+            (script["id"], script_record.exit_word(script), bool(script.get("failure"))) for script in node["scripts"]
+        )
         groups.setdefault((tuple(node["roles"]), fate), []).append(name)
     return list(groups.values())
 
@@ -138,10 +121,12 @@ def _script_cells(scripts: t.Sequence[Part] | None) -> Row:
     if scripts is None:
         return ("-", "-", "-", "")
     first = scripts[0]
-    took = [passed for passed in map(seconds, scripts) if passed is not None]
+    took = [passed for passed in map(script_record.seconds, scripts) if passed is not None]
     span = " to ".join(dict.fromkeys(f"{passed:.2f}" for passed in (min(took), max(took)))) if took else "-"
-    ended = exit_word(first) + (" (failed)" if first["stopped"] and _summary.has_failed(first) else "")
-    return (f"{first['kind']} {first['name']}", ended, span, _numbers(scripts))
+    ended = script_record.exit_word(first) + (
+        " (failed)" if first["stopped"] and script_record.has_failed(first) else ""
+    )
+    return (script_record.label(first), ended, span, _numbers(scripts))
 
 
 def _numbers(scripts: t.Sequence[Part]) -> str:
@@ -162,7 +147,7 @@ def _run_rows(runs: t.Sequence[Part]) -> list[Row]:
     rows: list[Row] = [["run", *params, "result", "seconds", *heads]]
     for run in runs:
         cells = matrix.cells(run, metrics)
-        took = seconds(run)
+        took = script_record.seconds(run)
         rows.append(
             [
                 str(run["number"]),

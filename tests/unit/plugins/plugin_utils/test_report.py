@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, ScriptKind
+from ansible_collections.lab.multidevice.plugins.plugin_utils._history.run_history import BarrierHistory
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _page, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
 
@@ -116,7 +117,7 @@ def test_who_waited_for_whom() -> None:
         event(15, None, "release", "ready"),
     ]
     (meeting,) = _timeline.build(run(a=[], b=[], c=[]), events).meetings
-    assert (meeting.first, meeting.last, meeting.ahead, meeting.total) == (10, ["c"], 4, 9)
+    assert (meeting.barrier.first, meeting.barrier.last, meeting.barrier.ahead, meeting.total) == (10, ["c"], 4, 9)
     assert [meeting.waited(node) for node in "abc"] == [5, 4, 0]
 
 
@@ -364,14 +365,9 @@ def test_meetings() -> None:
         event(25, "c", "left"),
     ]
     start, finish = _timeline.build(one, events).meetings
-    assert (start.name, start.released, start.missing, start.end) == ("start", 12, [], 12)
-    assert (start.first, start.last, start.ahead, start.total) == (10, ["b", "c"], 0, 2)
-    assert (finish.name, finish.released, finish.missing, finish.end) == ("finish", None, ["c", "b"], 18)
-    assert (finish.first, finish.last, finish.ahead, finish.total) == (15, ["a"], 0, 3)
-    nobody = _timeline.Meeting("x", {}, None, [], 5)
-    assert (nobody.first, nobody.last, nobody.ahead, nobody.total) == (None, [], 0, 0)
-    assert _timeline.Meeting("x", {"a": 7}, None, [], 5).waited("a") == 0
-    assert _timeline.Meeting("x", {"a": 7, "b": 4}, 7, [], 7).ahead == 3
+    assert (start.name, start.missing, start.end, start.total) == ("start", [], 12, 2)
+    assert (finish.name, finish.missing, finish.end, finish.total) == ("finish", ["c", "b"], 18, 3)
+    assert _timeline.Meeting("x", BarrierHistory({"a": 7}), [], 5).waited("a") == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, script_record, table
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import summary as _summary
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results.metrics import Measured
 
@@ -85,7 +85,7 @@ def test_a_run_in_which_all_went_well() -> None:
     nodes = result["runs"][0]["nodes"]
     assert nodes["client-1"]["scripts"][0] == record("work", exit_code=0, finished=12.5)
     assert [item["started"] for item in nodes["client-1"]["scripts"]] == [10.0, None], "what had no turn is told too"
-    assert not any(_summary.has_failed(item) for node in nodes.values() for item in node["scripts"])
+    assert not any(script_record.has_failed(item) for node in nodes.values() for item in node["scripts"])
     assert table.verdict(result) == "s: finish"
     assert table.last_words(result) == ""
 
@@ -100,7 +100,7 @@ def test_a_failure_is_kept_when_the_script_is_stopped_later() -> None:
     result = summary(TWO, events, result="abort", reason=reason)
     failed = result["runs"][0]["nodes"]["server-1"]["scripts"][0]
     assert (failed["failure"], failed["tail"]) == ("daemon serve is not ready", "one\ntwo")
-    assert _summary.has_failed(failed)
+    assert script_record.has_failed(failed)
     assert table.verdict(result) == "s: abort: server-1: daemon serve is not ready"
     assert table.last_words(result) == "the last lines of daemon serve (server-1):\n  | one\n  | two"
     assert "daemon serve  stopped (failed)  4.00 " in table.text_table(result)
@@ -127,7 +127,7 @@ def test_a_failure_is_kept_when_the_script_is_stopped_later() -> None:
     ],
 )
 def test_what_is_a_failure(values: Record, failed: bool) -> None:
-    assert _summary.has_failed(record("x", **values)) == failed
+    assert script_record.has_failed(record("x", **values)) == failed
 
 
 def test_a_run_that_nobody_ended() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import script_record
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import table as _summary_table
 
 Record = dict[str, t.Any]
@@ -59,14 +60,14 @@ def table(*runs: Record) -> list[str]:
     ],
 )
 def test_how_a_script_ended(values: Record, word: str) -> None:
-    assert _summary_table.exit_word(script(**values)) == word
+    assert script_record.exit_word(script(**values)) == word
 
 
 @pytest.mark.parametrize(
     ("started", "finished", "seconds"), [(1.0, 3.5, 2.5), (0.0, 0.0, 0.0), (None, 3.0, None), (1.0, None, None)]
 )
 def test_how_long_something_took(started: float | None, finished: float | None, seconds: float | None) -> None:
-    assert _summary_table.seconds({"started": started, "finished": finished}) == seconds
+    assert script_record.seconds({"started": started, "finished": finished}) == seconds
 
 
 @pytest.mark.parametrize(
