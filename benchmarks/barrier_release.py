@@ -20,7 +20,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
 from support.plans import make_plan
-from support.redis_server import RedisServer, binaries
+from support.redis_server import RedisServer, new_server
 
 ROUNDS = {2: 60, 10: 60, 100: 40, 1000: 20}
 ROUNDS_WITH_THREADS = {2: 30, 10: 30, 100: 10, 1000: 5}
@@ -28,16 +28,13 @@ SCALED_DOWN = {2: 100, 10: 100, 100: 100, 1000: 10}
 
 
 def run() -> dict[str, t.Any]:
-    server = RedisServer(binaries()[max(binaries())], "--maxclients", "6000")
-    try:
+    with new_server("--maxclients", "6000") as server:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
         return {
             "bare_clients": {str(waiters): bare(server, coordinator, waiters) for waiters in ROUNDS},
             "threads": {str(waiters): in_threads(server, coordinator, waiters) for waiters in ROUNDS_WITH_THREADS},
             "original": {str(waiters): polling(server, waiters) for waiters in ROUNDS},
         }
-    finally:
-        server.close()
 
 
 def lines(result: dict[str, t.Any]) -> t.Iterator[str]:

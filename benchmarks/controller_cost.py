@@ -19,7 +19,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
 from support.plans import make_plan
-from support.redis_server import RedisServer, binaries
+from support.redis_server import new_server
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 NODES = 20
@@ -45,8 +45,7 @@ NOTHING: list[dict[str, t.Any]] = [{"ansible.builtin.debug": {"msg": "{{ job_id 
 
 
 def run() -> dict[str, t.Any]:
-    server = RedisServer(binaries()[max(binaries())])
-    try:
+    with new_server() as server:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
@@ -66,8 +65,6 @@ def run() -> dict[str, t.Any]:
             "cpu_ms_per_node_and_step": round((steps - empty) / per * 1000, 2),
             "cpu_ms_of_a_task_that_does_nothing": round((nothing - empty) / per * 1000, 2),
         }
-    finally:
-        server.close()
 
 
 def lines(result: dict[str, t.Any]) -> t.Iterator[str]:

@@ -28,9 +28,9 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 
 from support.lab_workers import lab_with_workers
 from support.plans import make_plan
-from support.plays import wait_until
-from support.redis_server import RedisServer, binaries
+from support.redis_server import RedisServer, new_server
 from support.sites import write_job
+from support.waiting import wait_until
 
 SUBMISSIONS = 150
 WAITING = 200
@@ -41,9 +41,7 @@ STARTS = 3
 
 
 def run() -> dict[str, t.Any]:
-    known = binaries()
-    server = RedisServer(known[max(known)])
-    try:
+    with new_server() as server:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
         return {
             "submissions": submissions(coordinator),
@@ -51,8 +49,6 @@ def run() -> dict[str, t.Any]:
             "idle_workers": asyncio.run(idle_workers(server, coordinator)),
             "start": start(),
         }
-    finally:
-        server.close()
 
 
 def lines(result: dict[str, t.Any]) -> t.Iterator[str]:

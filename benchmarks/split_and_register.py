@@ -17,7 +17,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from support.plans import fresh_submission_id
-from support.redis_server import RedisServer, binaries
+from support.redis_server import new_server
 
 ROUNDS = {10: 20, 1000: 5, 10000: 3}
 JOB = """\
@@ -33,12 +33,9 @@ if role client:
 
 
 def run() -> dict[str, t.Any]:
-    server = RedisServer(binaries()[max(binaries())])
-    try:
+    with new_server() as server:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
         return {str(nodes): measure(coordinator, nodes) for nodes in ROUNDS}
-    finally:
-        server.close()
 
 
 def lines(result: dict[str, t.Any]) -> t.Iterator[str]:

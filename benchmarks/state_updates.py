@@ -16,7 +16,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coor
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 
 from support.plans import make_plan
-from support.redis_server import RedisServer, binaries
+from support.redis_server import RedisServer, new_server
 
 SIZES = (10, 100, 1000, 10000)
 SAMPLES = 10
@@ -24,8 +24,7 @@ REPORTERS = 200
 
 
 def run() -> dict[str, t.Any]:
-    server = RedisServer(binaries()[max(binaries())])
-    try:
+    with new_server() as server:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
         return {
             "cost_of_a_report": {str(size): cost(server, coordinator, size) for size in SIZES},
@@ -33,8 +32,6 @@ def run() -> dict[str, t.Any]:
             "lost": lost(server, coordinator),
             "lost_by_the_original": lost_by_the_original(server),
         }
-    finally:
-        server.close()
 
 
 def lines(result: dict[str, t.Any]) -> t.Iterator[str]:

@@ -57,6 +57,17 @@ WAITING = ("coordination", "node", "report", "virtual_lab")
 SHARED = ("end_to_end",)
 # Their playbooks run on the oldest ansible-core, those of the other areas on the newest.
 ON_THE_OLDEST = ("node", "report", "workers")
+# Of how many tokens the same text is too much, and how like one another the syntax of two functions, whatever their names.
+# The set-ups of tests are alike sooner.
+TOO_MUCH_ALIKE = (
+    ("--min-tokens=50", "--min-lines=4", "--similarity=0.85", "plugins", "tools", "benchmarks"),
+    ("--min-tokens=60", "--min-lines=5", "tests"),
+)
+# Ansible wants the documentation of each module whole, and what is imported says nothing of what is done.
+NOT_COMPARED = (
+    r'(?s)(DOCUMENTATION|EXAMPLES|RETURN) = r?""".*?"""',
+    r"(?ms)^(from|import) [^(\n]*(\([^)]*\))?",
+)
 NO_TESTS_COLLECTED = 5  # pytest's exit code for it
 get_pip_lock = threading.Lock()
 
@@ -80,6 +91,8 @@ def all_stages() -> list[Stage]:
         # ansible-test knows shell scripts by the ending .sh only.
         Stage("shellcheck", "lint", shellcheck),
         Stage("reference", "lint", reference),
+        Stage("dead-code", "lint", dead_code),
+        Stage("duplicates", "lint", duplicates),
     ]
     stages = [
         Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
@@ -161,6 +174,20 @@ def is_shell_script(path: pathlib.Path) -> bool:
 
 def reference(run: Run) -> Count:
     return run.check(environments.checkers(), ["python", "tools/reference.py", "--check"], REPOSITORY)
+
+
+def dead_code(run: Run) -> Count:
+    """What is looked at, and what others call, is in pyproject.toml."""
+    return run.check(environments.checkers(), ["vulture"], run.tree())
+
+
+def duplicates(run: Run) -> Count:
+    command = ["jscpd", "--format=python", "--skip-comments", "--no-colors", "--no-tips", "--exit-code=1"]
+    command += ["--fail-on-empty", f"--ignore-pattern={','.join(NOT_COMPARED)}"]
+    total = Count()
+    for options in TOO_MUCH_ALIKE:
+        total += run.check(environments.checkers(), [*command, *options], run.tree())
+    return total
 
 
 def sanity(run: Run, core: str, tests: tuple[str, ...]) -> Count:

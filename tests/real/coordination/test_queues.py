@@ -498,11 +498,17 @@ def test_a_run_that_waits_without_scripts_is_kept_too(lab: Coordinator) -> None:
     assert redis_of(lab).pttl(f"sched/cluster/{run}/queued") > 900_000
 
 
-def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
+def submitted(lab: Coordinator) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """A plan of one node job in queue a, and the work that was submitted with it."""
     plan = make_plan([["client"]])
     plan["runs"][0]["nodes"][0]["queue"] = "a"
     work: dict[str, t.Any] = {plan["runs"][0]["nodes"][0]["job_id"]: {}}
     assert lab.submit(plan, work)
+    return plan, work
+
+
+def test_submitting_twice_changes_nothing(lab: Coordinator) -> None:
+    plan, work = submitted(lab)
     assert not lab.submit(plan, work)
     assert len(lab.queues.queues()["a"]) == 1
     assert lab.plan(plan["submission_id"]) == plan
@@ -780,12 +786,18 @@ def test_who_has_another_token_changes_nothing(lab: Coordinator) -> None:
     assert holds(lab, a) == f"{run}.1"
 
 
-def test_results_of_an_earlier_run_do_not_free_the_machine_for_a_third_one(lab: Coordinator) -> None:
+def left_and_come_again(lab: Coordinator) -> tuple[str, Worker]:
+    """A run whose worker has passed its first barrier, and the worker that has come to its machine since."""
     first = submit(lab, ["a"])
     come(lab, a_worker("a", token="1"))
     pass_barrier(lab, first, 1)
     again = a_worker("a", token="2")
     come(lab, again)
+    return first, again
+
+
+def test_results_of_an_earlier_run_do_not_free_the_machine_for_a_third_one(lab: Coordinator) -> None:
+    first, again = left_and_come_again(lab)
     second, third = submit(lab, ["a"]), submit(lab, ["a"])
     assert holds(lab, again) == f"{second}.1"
     assert lab.queues.done("a", "2", f"{first}.1")
@@ -795,11 +807,7 @@ def test_results_of_an_earlier_run_do_not_free_the_machine_for_a_third_one(lab: 
 
 
 def test_what_is_left_on_a_machine_can_be_handed_in_after_a_later_node_job(lab: Coordinator) -> None:
-    first = submit(lab, ["a"])
-    come(lab, a_worker("a", token="1"))
-    pass_barrier(lab, first, 1)
-    again = a_worker("a", token="2")
-    come(lab, again)
+    first, _again = left_and_come_again(lab)
     second = submit(lab, ["a"])
     assert lab.queues.done("a", "2", f"{second}.1")
     assert lab.queues.open_jobs([first, second]) == {f"{first}.1": "a"}
@@ -1012,10 +1020,7 @@ def test_a_silence_of_all_is_forgiven_if_no_lease_explains_it(
 
 
 def test_another_plan_under_the_same_name_does_not_replace_the_first(lab: Coordinator) -> None:
-    plan = make_plan([["client"]])
-    plan["runs"][0]["nodes"][0]["queue"] = "a"
-    work: dict[str, t.Any] = {plan["runs"][0]["nodes"][0]["job_id"]: {}}
-    assert lab.submit(plan, work)
+    plan, work = submitted(lab)
     with pytest.raises(CoordinationError, match="is registered already, with another plan"):
         lab.submit({**plan, "job": "another.yaml"}, work)
     assert lab.plan(plan["submission_id"]) == plan

@@ -125,31 +125,29 @@ def test_killed_while_setting_and_set_again(wired: tuple[Machine, Machine], tmp_
     assert near.state() == before
 
 
-@pytest.mark.parametrize(("deed", "at"), points(CHANGES_OF_A_CHANGE))
-def test_killed_while_changing(wired: tuple[Machine, Machine], tmp_path: Path, deed: str, at: int) -> None:
-    near, _far = wired
+def check_killed(near: Machine, tmp_path: Path, deed: str, at: int, call: t.Callable[[], object]) -> None:
+    """What a call that is killed leaves of links that were there before, the next removal takes back."""
     before = prepare(near)
     near.apply(LINKS)
     sabotage(near, tmp_path, deed, at)
     with pytest.raises(ChildProcessError):
-        near.apply(OTHER_LINKS)
+        call()
     near.environment = {}
     near.remove()
     assert near.state() == before
+    assert near.left_behind() == []
+
+
+@pytest.mark.parametrize(("deed", "at"), points(CHANGES_OF_A_CHANGE))
+def test_killed_while_changing(wired: tuple[Machine, Machine], tmp_path: Path, deed: str, at: int) -> None:
+    near, _far = wired
+    check_killed(near, tmp_path, deed, at, lambda: near.apply(OTHER_LINKS))
 
 
 @pytest.mark.parametrize(("deed", "at"), points(CHANGES_OF_A_REMOVAL))
 def test_killed_while_removing(wired: tuple[Machine, Machine], tmp_path: Path, deed: str, at: int) -> None:
     near, _far = wired
-    before = prepare(near)
-    near.apply(LINKS)
-    sabotage(near, tmp_path, deed, at)
-    with pytest.raises(ChildProcessError):
-        near.remove()
-    near.environment = {}
-    near.remove()
-    assert near.state() == before
-    assert near.left_behind() == []
+    check_killed(near, tmp_path, deed, at, near.remove)
 
 
 @pytest.mark.parametrize(

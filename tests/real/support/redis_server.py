@@ -14,6 +14,8 @@ import signal
 import subprocess
 import tempfile
 import time
+import typing as t
+from contextlib import contextmanager
 
 import redis
 from redis.backoff import NoBackoff
@@ -80,6 +82,17 @@ class RedisServer:
             self.process.kill()
             self.process.wait(timeout=10)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def new_server(*options: str) -> t.Iterator[RedisServer]:
+    """A server of the newest version that there is."""
+    known = binaries()
+    server = RedisServer(known[max(known)], *options)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def binaries() -> dict[str, str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab import control
 from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
@@ -86,6 +87,13 @@ class Controller:
     @property
     def cluster_file(self) -> Path:
         return self.directory / self.name
+
+    @property
+    def state(self) -> LabState:
+        inventory = yaml.safe_load(self.inventory.read_text())
+        state = LabState.read(inventory["all"]["children"]["virtual_lab"]["vars"]["ansible_netns_state"])
+        assert state is not None
+        return state
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.lab.multidevice.plugins.module_utils._virtual_lab.state import LabState
 
 from support import lab_faults
 
@@ -55,13 +54,6 @@ TASKS: list[dict[str, t.Any]] = [
 ]
 
 
-def state_of(controller: Controller) -> LabState:
-    inventory = yaml.safe_load(controller.inventory.read_text())
-    state = LabState.read(inventory["all"]["children"]["virtual_lab"]["vars"]["ansible_netns_state"])
-    assert state is not None
-    return state
-
-
 def run_tasks(controller: Controller, *, pipelining: bool) -> None:
     content = os.urandom(3_000_000)
     (controller.folder / "sent").write_bytes(content)
@@ -81,7 +73,7 @@ def test_tasks_through_namespaces(controller: Controller, pipelining: bool) -> N
 def test_tasks_of_an_ordinary_user(ordinary_user: Controller) -> None:
     up = ordinary_user.lab("up")
     assert up.returncode == 0, up.stdout + up.stderr
-    assert state_of(ordinary_user).user_namespace
+    assert ordinary_user.state.user_namespace
     run_tasks(ordinary_user, pipelining=True)
     down = ordinary_user.lab("down")
     assert down.returncode == 0, down.stdout + down.stderr
@@ -113,7 +105,7 @@ def test_root_of_a_user_namespace_is_an_ordinary_user(controller: Controller) ->
     )
     try:
         assert up.returncode == 0, up.stdout + up.stderr
-        assert state_of(inside).user_namespace
+        assert inside.state.user_namespace
     finally:
         inside.run(
             "ansible-playbook",
@@ -235,7 +227,7 @@ def test_tasks_over_ssh(controller: Controller) -> None:
     netns = controller.play([{"ansible.builtin.ping": {}}], "-e", "ansible_connection=lab.multidevice.netns")
     assert netns.returncode == 0, netns.stdout
 
-    state = state_of(controller)
+    state = controller.state
     known_hosts = Path(state.folder, "ssh", "known_hosts")
     known_hosts.write_text(
         "".join(line.rsplit(" ", 1)[0] + " " + "A" * 68 + "\n" for line in known_hosts.read_text().splitlines())

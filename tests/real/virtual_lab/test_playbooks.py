@@ -35,13 +35,6 @@ def changed(done: t.Any) -> int:
     return int(done.stdout.rpartition("changed=")[2].split()[0])
 
 
-def state_of(controller: Controller) -> LabState:
-    inventory = yaml.safe_load(controller.inventory.read_text())
-    state = LabState.read(inventory["all"]["children"]["virtual_lab"]["vars"]["ansible_netns_state"])
-    assert state is not None
-    return state
-
-
 def processes_of(state: LabState) -> list[Process]:
     """All processes in the lab's pid namespaces."""
     namespaces = {pid_namespace(process.pid) for process in (state.switch, *state.machines.values())}
@@ -66,7 +59,7 @@ def test_a_lab_comes_up_stays_and_goes(controller: Controller) -> None:
     assert not controller.directory.exists()
 
     assert changed(controller.lab("up")) == 1
-    state = state_of(controller)
+    state = controller.state
     assert list(state.machines) == ["server-1", "client-1", "client-2"]
     assert yaml.safe_load(controller.cluster_file.read_text()) == {
         "nodes": {
@@ -81,7 +74,7 @@ def test_a_lab_comes_up_stays_and_goes(controller: Controller) -> None:
     assert len(processes) > 1 + 2 * len(state.machines)
 
     assert changed(controller.lab("up")) == 0
-    assert state_of(controller) == state
+    assert controller.state == state
 
     assert changed(controller.lab("down", "--check")) == 1
     assert state.alive()
@@ -108,7 +101,7 @@ def test_lost_files_are_written_again(controller: Controller) -> None:
     assert not controller.cluster_file.exists()
     assert changed(controller.lab("up")) == 1
     assert controller.cluster_file.exists()
-    assert state_of(controller) == state
+    assert controller.state == state
 
 
 def test_another_set_up_is_refused_or_replaces_the_lab(controller: Controller) -> None:
@@ -125,7 +118,7 @@ def test_another_set_up_is_refused_or_replaces_the_lab(controller: Controller) -
 
     assert changed(controller.lab("up", nodes=nodes, direct_links=2, replace=True)) == 1
     assert not state.alive()
-    assert list(state_of(controller).machines) == ["one"]
+    assert list(controller.state.machines) == ["one"]
     assert yaml.safe_load(controller.cluster_file.read_text())["nodes"]["one"]["macs"] == [
         "02:00:00:00:01:01",
         "02:00:00:00:01:02",
@@ -153,7 +146,7 @@ def test_what_has_died_is_tidied_up_and_comes_up_again(controller: Controller, v
 
     assert changed(controller.lab("up")) == 1
     assert not any_alive(processes)
-    assert state_of(controller).missing() == []
+    assert controller.state.missing() == []
     assert changed(controller.lab("down")) == 1
 
 
