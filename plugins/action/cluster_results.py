@@ -14,6 +14,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
     read_runs,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._colors import color_of
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
@@ -61,7 +62,7 @@ class ActionModule(DelegatedAction):
                 # The results are written: a page that could not be made must not hide how the runs ended.
                 self._display.warning(f"no report was made: {error}")
         where = f"report: {result['report']}" if "report" in result else f"results: {result['folder']}"
-        outcome = "passed" if result["summary"]["result"] == "finish" else "failed"
+        outcome = "passed" if result["summary"]["result"] == Verdict.FINISH else "failed"
         parts = [result["table"], result["last_words"], where]
         self._display.display("\n" + "\n\n".join(part for part in parts if part))
         self._display.display(f"{result['verdict']}\n", color=color_of(outcome))

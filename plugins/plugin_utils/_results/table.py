@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, script_record
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics as _metrics
 
@@ -32,7 +33,7 @@ def text_table(summary: Part) -> str:
     if len(detailed) > LINES:
         detailed = _node_rows(runs, alike=True)
     if len(detailed) > LINES:
-        detailed = _node_rows([run for run in runs if run["result"] != "finish"], alike=True)[:LINES]
+        detailed = _node_rows([run for run in runs if run["result"] != Verdict.FINISH], alike=True)[:LINES]
     tables = [_nodes_table(detailed, runs)] if detailed else []
     if len(runs) > 1:
         tables.append(_aligned(_run_rows(runs)))
@@ -42,9 +43,9 @@ def text_table(summary: Part) -> str:
 def verdict(summary: Part) -> str:
     """How a submission ended, in one line."""
     total = len(summary["runs"])
-    if summary["result"] == "finish":
+    if summary["result"] == Verdict.FINISH:
         return f"{summary['submission_id']}: finish" + (f", all of {total} runs" if total > 1 else "")
-    aborted = sum(run["result"] != "finish" for run in summary["runs"])
+    aborted = sum(run["result"] != Verdict.FINISH for run in summary["runs"])
     which = f", {aborted} of {total} runs" if total > 1 else ""
     return _printable(f"{summary['submission_id']}: abort{which}: {reason(summary['reason'])}")
 
