@@ -11,6 +11,9 @@ import pathlib
 import pytest
 from ansible_collections.lab.multidevice.tests.unit import hypothesis_profile
 
+# Its assertions say as much as those of the tests.
+pytest.register_assert_rewrite("support")
+
 from support.repository import REPOSITORY
 
 

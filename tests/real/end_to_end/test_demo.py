@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.contract import check_shape, overlap, scripts_of
-from end_to_end.test_example import short_example
+from support.contract import check_shape, overlap, scripts_of
+from support.example import short_example
 from support.plays import marked_processes, new_mark, user_environment
 from support.repository import REPOSITORY
 from support.waiting import wait_until

@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from end_to_end.contract import check_shape
+from support.contract import check_shape
 from support.plays import Play
 from support.sites import Site, new_site
 

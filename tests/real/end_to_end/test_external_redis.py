@@ -13,7 +13,7 @@ import typing as t
 
 import redis
 
-from end_to_end.contract import check_shape
+from support.contract import check_shape
 from support.plays import Play, marked_processes
 from support.redis_server import RedisServer, binaries
 from support.sites import Site

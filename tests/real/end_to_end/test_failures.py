@@ -10,7 +10,7 @@ import re
 import time
 import typing as t
 
-from end_to_end.contract import check_shape, check_times, scripts_of
+from support.contract import check_shape, check_times, scripts_of
 from support.plays import Play
 from support.redis_server import RedisServer
 from support.sites import Site

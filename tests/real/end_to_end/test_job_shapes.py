@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.contract import check_shape, overlap, scripts_of
+from support.contract import check_shape, overlap, scripts_of
 from support.plays import Play
 from support.repository import REPOSITORY
 from support.sites import Site, new_site, write_job

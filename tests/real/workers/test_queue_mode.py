@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from end_to_end.test_example import check_example, short_example
+from support.example import check_example, short_example
 from workers.conftest import Started
 
 
