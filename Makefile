@@ -13,7 +13,7 @@ SINCE ?=
 RUNS ?=
 TESTS ?=
 
-.PHONY: help demo test mutants loaded lint format reference bench clean
+.PHONY: help demo test mutants loaded lint format lua reference bench clean
 
 help:
 	@echo "make demo    run the example job in a virtual lab (JOB=path: another job)"
@@ -22,6 +22,7 @@ help:
 	@echo "make loaded  the tests that depend on time, over and over on a machine under load (RUNS=20 TESTS=tests/real/node)"
 	@echo "make lint    only the checks of formatting, types, documentation and licences"
 	@echo "make format  put the code into the form that the checks want"
+	@echo "make lua     write the Python module that ships the commands in lua/"
 	@echo "make reference  write docs/reference/ from the documentation in the code"
 	@echo "make bench   the benchmarks; writes benchmarks/results.json"
 	@echo "make clean   remove the environments and everything else that was made here"
@@ -46,6 +47,9 @@ format: .python
 	@bin=$$($(PYTHON) tools/environments.py checkers) || exit 1; \
 	"$$bin/ruff" check --quiet --fix --unsafe-fixes --select=UP006,UP007,UP035,UP045 . ; \
 	"$$bin/ruff" check --quiet --fix . ; "$$bin/ruff" format .
+
+lua: .python
+	@$(PYTHON) tools/lua.py
 
 reference: .python
 	@bin=$$($(PYTHON) tools/environments.py checkers) && "$$bin/python" tools/reference.py

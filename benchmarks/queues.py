@@ -17,7 +17,7 @@ import time
 import typing as t
 
 import redis.asyncio
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import scheduler, scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import (
     LONGEST_BLOCK,
@@ -143,10 +143,10 @@ async def idle_workers(server: RedisServer, coordinator: Coordinator) -> dict[st
 
 async def idle_worker(client: redis.asyncio.Redis, number: int, stop: asyncio.Event) -> None:
     """What the relay of a waiting worker does."""
-    machine, keys = f"m-{number}", scripts.keys("sched/")
+    machine, keys = f"m-{number}", commands.keys("sched/")
     lease = int(LEASE * 1000)
     await asyncio.sleep(number / IDLE_WORKERS * 3)
-    await client.eval(scheduler.WORKER_COMES.text, 4, *keys, machine, f"q-{number}", "1", "here", lease, 1)
+    await client.eval(commands.WORKER_COMES.text, 4, *keys, machine, f"q-{number}", "1", "here", lease, 1)
 
     async def renew() -> None:
         while not stop.is_set():
@@ -165,7 +165,7 @@ _loaded: dict[int, str] = {}
 
 async def loaded(client: redis.asyncio.Redis) -> str:
     if id(client) not in _loaded:
-        _loaded[id(client)] = await client.script_load(scheduler.WORKER_RENEWS.text)
+        _loaded[id(client)] = await client.script_load(commands.WORKER_RENEWS.text)
     return _loaded[id(client)]
 
 

@@ -4,7 +4,7 @@
 
 """Plants faults in the files that hold the guarantees, one at a time, and tells which of them no test noticed.
 
-FILES="_links.py scheduler.py" chooses files by the end of their names, MUTANTS is how many faults a file gets (40),
+FILES="changes.py coordinator.py" chooses files by the end of their names, MUTANTS is how many faults a file gets (40),
 SINCE=main plants them only in lines that have changed since a commit, JOBS is how many tests run at a time (one for each
 processor). What is planted is always the same, as long as the lines are.
 """

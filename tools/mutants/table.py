@@ -22,8 +22,6 @@ JOBS = (f"{UNIT}/plugin_utils/test_job*.py",)
 # Each file's tests, as patterns of files. One that matches nothing is no error, as long as another does. Their order means
 # nothing: the quickest are run first.
 TESTS: dict[str, tuple[str, ...]] = {
-    f"{UTILS}/_coordination/scripts.py": COORDINATION,
-    f"{UTILS}/_coordination/scheduler.py": COORDINATION,
     f"{UTILS}/_coordination/coordinator.py": COORDINATION,
     f"{UTILS}/_links/changes.py": LINKS,
     f"{UTILS}/_links/records.py": LINKS,

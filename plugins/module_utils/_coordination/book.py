@@ -11,7 +11,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scheduler, scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands, records
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
@@ -41,7 +41,7 @@ class Book:
     def __init__(self, client: Client) -> None:
         self._client = client
         prefix = client.settings.prefix
-        self._keys = scripts.keys(prefix)
+        self._keys = commands.keys(prefix)
         self._reservations, self._line, self._releases = (
             f"{prefix}{name}" for name in ("reservations", "waiting", "releases")
         )
@@ -65,15 +65,15 @@ class Book:
 
     def release(self, cluster_id: str, machine: str) -> bool:
         """A machine is clean again; False when the run did not hold it."""
-        return bool(self._run(scheduler.RELEASE, cluster_id, machine))
+        return bool(self._run(commands.RELEASE_MACHINE, cluster_id, machine))
 
     def withdraw(self, cluster_id: str) -> None:
         """The run waits no longer."""
-        self._run(scheduler.WITHDRAW, cluster_id)
+        self._run(commands.WITHDRAW, cluster_id)
 
     def renew(self, cluster_id: str, lease: float) -> None:
         """The holder is alive; a run that holds nothing is not affected."""
-        self._run(scheduler.RENEW, cluster_id, int(lease * 1000))
+        self._run(commands.RENEW_RESERVATION, cluster_id, int(lease * 1000))
 
     def holder(self, machine: str) -> str | None:
         """The run that holds a machine."""
@@ -91,7 +91,7 @@ class Book:
         import redis
 
         try:
-            waited, *found = self._run(scheduler.RESERVE, cluster_id, int(lease * 1000))
+            waited, *found = self._run(commands.RESERVE, cluster_id, int(lease * 1000))
         except redis.exceptions.ResponseError as error:
             code, _space, reason = str(error).partition(" ")
             if code == "OVER":
@@ -108,5 +108,5 @@ class Book:
         block = max(1, int(min(seconds, 5.0) * 1000))
         self._client.call(lambda r: r.xread({self._releases: position}, block=block))
 
-    def _run(self, script: scripts.Script, *arguments: t.Any) -> t.Any:
-        return self._client.run_script(script, self._keys, arguments)
+    def _run(self, command: commands.Command, *arguments: t.Any) -> t.Any:
+        return self._client.run_command(command, self._keys, arguments)

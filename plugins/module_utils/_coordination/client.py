@@ -12,7 +12,7 @@ import time
 import traceback
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.scripts import Script
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.commands import Command
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.tls import trusting
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
@@ -79,7 +79,7 @@ class Client:
                 f"Redis at {self.settings.address} refuses a command: {self._clean(error)}"
             ) from error
 
-    def run_script(self, script: Script, keys: t.Sequence[str], arguments: t.Sequence[t.Any]) -> t.Any:
+    def run_command(self, command: Command, keys: t.Sequence[str], arguments: t.Sequence[t.Any]) -> t.Any:
         """Run one of our scripts, which the server keeps from its first use on.
 
         :raises redis.exceptions.ResponseError: one of the errors that our scripts answer with.
@@ -87,9 +87,9 @@ class Client:
 
         def operation(r: redis.Redis) -> t.Any:
             try:
-                return r.evalsha(script.sha, len(keys), *keys, *arguments)
+                return r.evalsha(command.sha, len(keys), *keys, *arguments)
             except redis.exceptions.NoScriptError:
-                return r.eval(script.text, len(keys), *keys, *arguments)
+                return r.eval(command.text, len(keys), *keys, *arguments)
 
         return self.call(operation)
 

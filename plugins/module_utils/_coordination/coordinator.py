@@ -12,7 +12,7 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records, scheduler, scripts
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands, records
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.book import Book
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Queues
@@ -38,6 +38,7 @@ if t.TYPE_CHECKING:
     import redis
 
 MESSAGES_KEPT = 10000
+MAX_PRIORITY = 100
 
 
 class Coordinator:
@@ -79,7 +80,7 @@ class Coordinator:
         Runs that are registered already stay as they are.
         """
         arguments = _registrations(plan, lease, retention, run_timeout, {})
-        return bool(self._run(scripts.REGISTER, self._keys(""), arguments, "the submission"))
+        return bool(self._run(commands.REGISTER, self._keys(""), arguments, "the submission"))
 
     def submit(
         self,
@@ -110,7 +111,7 @@ class Coordinator:
         key, text = self._plan_key(plan["submission_id"]), compact(plan)
         keep = int(retention * 1000)
         is_new = self._client.call(lambda r: r.set(key, text, px=keep, nx=True))
-        submitted = bool(self._run(scheduler.SUBMIT, self._keys(""), arguments, "the submission"))
+        submitted = bool(self._run(commands.SUBMIT, self._keys(""), arguments, "the submission"))
         if submitted and not is_new:
             # Of an earlier submission of this name, which is gone but for its plan.
             self._client.call(lambda r: r.set(key, text, px=keep))
@@ -151,7 +152,7 @@ class Coordinator:
             direct_macs=old["direct_macs"] if direct_macs is None else direct_macs,
             direct_ips=old["direct_ips"] if direct_ips is None else direct_ips,
         )
-        return bool(self._run_job(scripts.WRITE_STATE, job_id, [head, int(dry)]))
+        return bool(self._run_job(commands.WRITE_STATE, job_id, [head, int(dry)]))
 
     def report(
         self, job_id: str, state: str, reason: t.Mapping[str, t.Any] | None = None, *, dry: bool = False
@@ -164,13 +165,13 @@ class Coordinator:
         if recorded == "abort":
             node = self.node(job_id)["node"]
             text = compact(records.make_reason(reason, node=node, kind=state))
-        changed, verdict, first = self._run_job(scripts.REPORT, job_id, [recorded, text, int(dry)])
+        changed, verdict, first = self._run_job(commands.REPORT, job_id, [recorded, text, int(dry)])
         return Report(bool(changed), verdict or None, records.read_reason(first))
 
     def abort(self, cluster_id: str, reason: t.Mapping[str, t.Any] | None = None, *, dry: bool = False) -> bool:
         """Abort a run from outside. False when it has its verdict already."""
         text = compact(records.make_reason(reason, kind="abort"))
-        return bool(self._run_cluster(scripts.ABORT, cluster_id, [text, int(dry)]))
+        return bool(self._run_cluster(commands.ABORT, cluster_id, [text, int(dry)]))
 
     def arrive(
         self,
@@ -239,14 +240,14 @@ class Coordinator:
     def renew(self, cluster_id: str, nodes: t.Sequence[str], seconds: float) -> None:
         """Promise that these nodes are heard from again within so many seconds."""
         if nodes:
-            self._run_cluster(scripts.RENEW, cluster_id, [int(seconds * 1000), *nodes])
+            self._run_cluster(commands.RENEW, cluster_id, [int(seconds * 1000), *nodes])
 
     def release_lease(self, cluster_id: str, node: str) -> None:
-        self._run_cluster(scripts.RELEASE_LEASE, cluster_id, [node])
+        self._run_cluster(commands.RELEASE_LEASE, cluster_id, [node])
 
     def sweep(self, cluster_id: str) -> Reason | None:
         """Abort the run if a lease or a deadline has passed; the reason if the run is aborted, by this or before."""
-        return records.read_reason(self._run_cluster(scripts.SWEEP, cluster_id, []))
+        return records.read_reason(self._run_cluster(commands.SWEEP, cluster_id, []))
 
     def watch(self, cluster_id: str, position: str, block_ms: int) -> tuple[str, list[dict[str, t.Any]]]:
         """The verdicts after a position ("0" for all); blocks for a while if there are none."""
@@ -261,7 +262,7 @@ class Coordinator:
 
     def event(self, cluster_id: str, node: str | None, what: str, data: t.Any = None) -> None:
         text = "" if data is None else compact(data)
-        self._run_cluster(scripts.EVENT, cluster_id, [secrets.token_hex(8), node or "", what, text])
+        self._run_cluster(commands.EVENT, cluster_id, [secrets.token_hex(8), node or "", what, text])
 
     # Messages
 
@@ -269,7 +270,7 @@ class Coordinator:
         """Append a message for the whole run; returns its position."""
         records.check_name("message key", key)
         arguments = [secrets.token_hex(8), node, key, value, MESSAGES_KEPT]
-        return str(self._run_cluster(scripts.SEND, cluster_id, arguments))
+        return str(self._run_cluster(commands.SEND, cluster_id, arguments))
 
     def receive(
         self, cluster_id: str, key: str, *, position: str = "0", slice_seconds: float = DEFAULT_SLICE
@@ -300,11 +301,11 @@ class Coordinator:
 
     def receiving(self, cluster_id: str, what: str) -> float:
         """Since how many seconds something has been asked for in vain, over all slices of a wait."""
-        return int(self._run_cluster(scripts.RECEIVING, cluster_id, [what, 0])) / 1000
+        return int(self._run_cluster(commands.RECEIVING, cluster_id, [what, 0])) / 1000
 
     def received(self, cluster_id: str, what: str) -> None:
         """The wait for it is over."""
-        self._run_cluster(scripts.RECEIVING, cluster_id, [what, 1])
+        self._run_cluster(commands.RECEIVING, cluster_id, [what, 1])
 
     # Asking
 
@@ -376,13 +377,13 @@ class Coordinator:
     def close_run(self, cluster_id: str) -> bool:
         """A run is over and all of its nodes are clean; from now on counts how long it is kept."""
         reason = records.make_reason({"text": "the run was closed before it had finished"}, kind="abort")
-        return bool(self._run_cluster(scripts.CLOSE, cluster_id, [compact(reason)]))
+        return bool(self._run_cluster(commands.CLOSE, cluster_id, [compact(reason)]))
 
     def remove(self, cluster_id: str, *, dry: bool = False) -> bool:
         """Forget a run now. False when there is none of that name."""
         reason = records.make_reason({"text": "the run was removed before it had finished"}, kind="abort")
         arguments = [cluster_id, compact(reason), int(dry)]
-        return bool(self._run(scheduler.REMOVE, self._keys(""), arguments, f"run {cluster_id}"))
+        return bool(self._run(commands.REMOVE, self._keys(""), arguments, f"run {cluster_id}"))
 
     # Within
 
@@ -409,7 +410,7 @@ class Coordinator:
             int(dry),
         ]
         verdict, reason, position, missing, changed, tries, waited, lease = self._run_job(
-            scripts.ARRIVE, job_id, arguments, barrier=barrier
+            commands.ARRIVE, job_id, arguments, barrier=barrier
         )
         return Arrival(
             verdict or None,
@@ -503,20 +504,20 @@ class Coordinator:
         return f"{self._prefix}submission/{submission_id}"
 
     def _keys(self, cluster_id: str) -> list[str]:
-        return scripts.keys(self._prefix, cluster_id)
+        return commands.keys(self._prefix, cluster_id)
 
     def _run_job(
-        self, script: scripts.Script, job_id: str, arguments: list[t.Any], *, barrier: str | None = None
+        self, command: commands.Command, job_id: str, arguments: list[t.Any], *, barrier: str | None = None
     ) -> t.Any:
         keys = self._keys(records.cluster_of(job_id))
-        return self._run(script, keys, [job_id, *arguments], f"job {job_id}", barrier=barrier)
+        return self._run(command, keys, [job_id, *arguments], f"job {job_id}", barrier=barrier)
 
-    def _run_cluster(self, script: scripts.Script, cluster_id: str, arguments: list[t.Any]) -> t.Any:
-        return self._run(script, self._keys(cluster_id), arguments, f"run {cluster_id}")
+    def _run_cluster(self, command: commands.Command, cluster_id: str, arguments: list[t.Any]) -> t.Any:
+        return self._run(command, self._keys(cluster_id), arguments, f"run {cluster_id}")
 
     def _run(
         self,
-        script: scripts.Script,
+        command: commands.Command,
         keys: list[str],
         arguments: list[t.Any],
         who: str,
@@ -526,7 +527,7 @@ class Coordinator:
         import redis
 
         try:
-            return self._client.run_script(script, keys, arguments)
+            return self._client.run_command(command, keys, arguments)
         except redis.exceptions.ResponseError as error:
             raise self._explain(str(error), who, barrier) from None
 
@@ -566,8 +567,8 @@ class Coordinator:
 
 def check_queueing(priority: int, queue_timeout: float) -> None:
     """:raises InputError: a run cannot stand in line so."""
-    if not -scheduler.MAX_PRIORITY <= priority <= scheduler.MAX_PRIORITY:
-        raise InputError(f"priority {priority}: right would be {-scheduler.MAX_PRIORITY} to {scheduler.MAX_PRIORITY}")
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InputError(f"priority {priority}: right would be {-MAX_PRIORITY} to {MAX_PRIORITY}")
     if queue_timeout <= 0:
         raise InputError("queue_timeout has to be more than 0 seconds")
 

@@ -27,7 +27,7 @@ VIRTUAL_LAB = {f"module_utils/_virtual_lab/{name}.py" for name in ("control", "m
 TO_REDIS = {
     f"module_utils/_coordination/{name}.py"
     for name in (
-        *("arguments", "book", "client", "coordinator", "queues", "records", "scheduler", "scripts", "settings", "tls"),
+        *("_lua", "arguments", "book", "client", "commands", "coordinator", "queues", "records", "settings", "tls"),
         "operations/base",
     )
 }

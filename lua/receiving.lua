@@ -1,0 +1,17 @@
+-- Copyright (c) 2026, lab.multidevice contributors
+-- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- what is received (node:key:position), whether the wait for it is over
+-- @include prelude
+
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+judge()
+local since = run .. '/receiving'
+if ARGV[2] == '1' then
+  redis.call('HDEL', since, ARGV[1])
+  return 0
+end
+redis.call('HSETNX', since, ARGV[1], now)
+keep(since)
+return now - redis.call('HGET', since, ARGV[1])

@@ -1,0 +1,11 @@
+-- Copyright (c) 2026, lab.multidevice contributors
+-- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- run, machine
+-- @include prelude
+-- @include scheduler
+
+local freed = free(ARGV[1], ARGV[2])
+if freed then schedule() end
+return freed

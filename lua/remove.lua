@@ -1,0 +1,26 @@
+-- Copyright (c) 2026, lab.multidevice contributors
+-- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- run, reason for those who still wait, dry. What they block on stays a minute longer, so that it reaches them.
+-- @include prelude
+-- @include scheduler
+
+local id = ARGV[1]
+turn_to(id)
+if not get('cluster_id') then return 0 end
+if ARGV[3] == '1' then return 1 end
+-- Deleting comes first: a Redis that is full lets a script that has begun to write go on, and one that adds not even begin.
+redis.call('DEL', run .. '/receiving')
+for _, job in ipairs(redis.call('HKEYS', run .. '/jobs')) do
+  redis.call('DEL', sched .. 'files/result-' .. job .. '.tar.gz')
+end
+abort_run(ARGV[2])
+leave_line(id)
+redis.call('ZADD', runs, 0, get('last_job'))
+keys_of_run(function(key) redis.call('DEL', key) end)
+redis.call('DEL', run)
+redis.call('PEXPIRE', run .. '/verdicts', 60000)
+purge()
+schedule()
+return 1

@@ -1,0 +1,1158 @@
+# Copyright (c) 2026, lab.multidevice contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it can change in any release.
+
+# Written by "make lua" from lua/: change it there.
+
+from __future__ import annotations
+
+INCLUDES = {
+    "prelude": """\
+local cluster_state, id2cluster, runs, run = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local RANK = {registered = 0, write_state = 1, start = 2, started = 3, ready = 4, finish = 5, abort = 6}
+local CORE = {start = true, ready = true, finish = true}
+
+local FIELDS = {'cluster_id', 'registration', 'lease', 'retention', 'run_timeout', 'events', 'last_job', 'started', 'heard',
+  'position', 'verdict', 'reason', 'expires', 'closed', 'mode', 'priority', 'arrival'}
+local fields = {}
+
+local function load()
+  for i, value in ipairs(redis.call('HMGET', run, unpack(FIELDS))) do fields[FIELDS[i]] = value or nil end
+end
+
+local function get(name)
+  return fields[name]
+end
+
+local function set(...)
+  redis.call('HSET', run, ...)
+  for i = 1, select('#', ...), 2 do fields[select(i, ...)] = select(i + 1, ...) end
+end
+
+load()
+
+local function seconds(ms)
+  return string.format('%d', math.floor(ms / 1000 + 0.5))
+end
+
+local function keep(key)
+  redis.call('PEXPIREAT', key, get('expires'))
+end
+
+local function expire_shared(expires)
+  for _, key in ipairs({cluster_state, id2cluster, runs}) do
+    if redis.call('PTTL', key) < expires - now then redis.call('PEXPIREAT', key, expires) end
+  end
+end
+
+local function keys_of_run(visit)
+  for _, name in ipairs(redis.call('ZRANGE', run .. '/barriers', 0, -1)) do
+    visit(run .. '/barrier/' .. name)
+    visit(run .. '/arrived/' .. name)
+    visit(run .. '/missing/' .. name)
+  end
+  for _, key in ipairs(redis.call('SMEMBERS', run .. '/keys')) do visit(run .. '/messages/' .. key) end
+  for _, suffix in ipairs({'nodes', 'barriers', 'deadlines', 'leases', 'promises', 'events', 'keys', 'receiving',
+    'queued', 'taken', 'jobs', 'given', 'held'}) do
+    visit(run .. '/' .. suffix)
+  end
+end
+
+local function expire_run()
+  local expires = math.floor(now + get('retention') * 1000)
+  set('expires', expires)
+  local function visit(key) redis.call('PEXPIREAT', key, expires) end
+  keys_of_run(visit)
+  visit(run .. '/verdicts')
+  visit(run)
+  redis.call('ZADD', runs, expires, get('last_job'))
+  expire_shared(expires)
+end
+
+local function event(node, what, data)
+  redis.call('XADD', run .. '/events', 'MAXLEN', '~', get('events'), '*', 'node', node, 'what', what, 'data', data or '')
+end
+
+local function identify(job)
+  local text = redis.call('HGET', cluster_state, job)
+  local record = text and cjson.decode(text)
+  if not record or record.cluster_id ~= get('cluster_id') then return nil end
+  local head = string.match(text, '^(.*),"state":"[%a_]+","times":%b{}}$')
+  return {job = job, node = record.node, head = head, state = record.state, times = record.times}
+end
+
+local function store(node)
+  local tail = ',"state":"' .. node.state .. '","times":' .. cjson.encode(node.times) .. '}'
+  redis.call('HSET', cluster_state, node.job, node.head .. tail)
+end
+
+local function advances(node, state)
+  return RANK[state] > RANK[node.state]
+end
+
+local function set_state(node, state, data)
+  if not advances(node, state) then return false end
+  node.state = state
+  node.times[state] = now / 1000
+  store(node)
+  event(node.node, state, data)
+  return true
+end
+
+local function begin()
+  if not get('started') then
+    set('started', now)
+    local limit = get('run_timeout')
+    if limit ~= '' then
+      redis.call('ZADD', run .. '/deadlines', now + limit * 1000, '')
+      keep(run .. '/deadlines')
+    end
+  end
+  if get('expires') - now < get('retention') * 900 then expire_run() end
+end
+
+-- An entry has one field, the barrier that is released or abort, as it is sent to every waiter.
+local function announce(verdict, reason, ...)
+  local id = redis.call('XADD', run .. '/verdicts', '*', verdict, reason)
+  set('position', id, ...)
+  keep(run .. '/verdicts')
+end
+
+local function end_run(verdict, reason)
+  if not get('started') then set('started', now) end
+  set('verdict', verdict, 'phase', verdict, 'reason', reason, 'finished', now)
+  redis.call('DEL', run .. '/leases', run .. '/promises', run .. '/deadlines')
+  expire_run()
+end
+
+local function abort_run(reason)
+  if get('verdict') then return false end
+  end_run('abort', reason)
+  announce('abort', reason)
+  local name = cjson.decode(reason).node
+  local entry = type(name) == 'string' and redis.call('HGET', run .. '/nodes', name)
+  local node = entry and identify(cjson.decode(entry).job_id)
+  if not node or not set_state(node, 'abort', reason) then event('', 'abort', reason) end
+  return true
+end
+
+local function missing_text(barrier)
+  local names = redis.call('SMEMBERS', run .. '/missing/' .. barrier)
+  -- node-2 comes before node-10.
+  local function key(name)
+    return (string.gsub(name, '%d+', function(digits) return string.rep('0', 20 - #digits) .. digits end))
+  end
+  table.sort(names, function(one, other) return key(one) < key(other) end)
+  local parts = {}
+  for i = 1, math.min(#names, 20) do
+    local roles = cjson.decode(redis.call('HGET', run .. '/nodes', names[i])).roles
+    parts[i] = names[i] .. ' (' .. table.concat(roles, ' ') .. ')'
+  end
+  local text = table.concat(parts, ', ')
+  if #names > 20 then text = text .. ' and ' .. (#names - 20) .. ' more' end
+  return text .. ' did not arrive', #names == 1 and names[1] or nil
+end
+
+local function time_out(barrier, how)
+  local text, only = missing_text(barrier)
+  abort_run(cjson.encode({kind = 'timeout', node = only, text = 'barrier ' .. barrier .. ' timed out after ' .. how .. ': ' .. text}))
+end
+
+-- A silence of every client, as when the server was stopped or cut off, says nothing about the nodes: leases are
+-- moved on by its length.
+local function forgive_silence()
+  local heard = tonumber(get('heard') or now)
+  set('heard', now)
+  local silence = now - heard
+  if silence <= get('lease') * 500 then return end
+  for _, node in ipairs(redis.call('ZRANGE', run .. '/leases', 0, -1)) do
+    redis.call('ZINCRBY', run .. '/leases', silence, node)
+  end
+end
+
+local function check_limits()
+  while true do
+    local lost = redis.call('ZRANGEBYSCORE', run .. '/leases', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)
+    if not lost[1] then break end
+    local promise = redis.call('HGET', run .. '/promises', lost[1])
+    local promised, barrier = string.match(promise, '^(%S+) (.*)$')
+    if barrier ~= '' and redis.call('HEXISTS', run .. '/barrier/' .. barrier, 'verdict') == 1 then
+      redis.call('ZREM', run .. '/leases', lost[1])
+      redis.call('HDEL', run .. '/promises', lost[1])
+    elseif get('mode') == 'queue' and redis.call('HEXISTS', run .. '/barrier/start', 'verdict') == 0 then
+      -- The worker's own lease decides: as long as no barrier has been passed, another worker can take its place.
+      redis.call('ZREM', run .. '/leases', lost[1])
+      redis.call('HDEL', run .. '/promises', lost[1])
+    else
+      local silent = seconds(now - lost[2] + promised)
+      abort_run(cjson.encode({
+        kind = 'lost', node = lost[1], text = 'node ' .. lost[1] .. ' not heard from for ' .. silent .. ' s'}))
+      return
+    end
+  end
+  local due = redis.call('ZRANGEBYSCORE', run .. '/deadlines', '-inf', now, 'LIMIT', 0, 1)[1]
+  if due == '' then
+    abort_run(cjson.encode({kind = 'timeout', text = 'the run did not end within ' .. get('run_timeout') .. ' s'}))
+  elseif due then
+    local since = redis.call('ZSCORE', run .. '/barriers', due)
+    time_out(due, seconds(now - since) .. ' s')
+  end
+end
+
+local function judge()
+  if get('verdict') then return end
+  forgive_silence()
+  check_limits()
+end
+
+local function promise(node, ms, barrier)
+  redis.call('ZADD', run .. '/leases', now + ms, node)
+  redis.call('HSET', run .. '/promises', node, ms .. ' ' .. barrier)
+  keep(run .. '/leases')
+  keep(run .. '/promises')
+end
+
+local function purge()
+  for _, last_job in ipairs(redis.call('ZRANGEBYSCORE', runs, '-inf', now, 'LIMIT', 0, 10)) do
+    local id, last = string.match(last_job, '^(.*)%.(%d+)$')
+    for number = 1, tonumber(last), 1000 do
+      local jobs = {}
+      for i = number, math.min(number + 999, tonumber(last)) do jobs[#jobs + 1] = id .. '.' .. i end
+      redis.call('HDEL', cluster_state, unpack(jobs))
+      redis.call('HDEL', id2cluster, unpack(jobs))
+    end
+    redis.call('ZREM', runs, last_job)
+  end
+end
+""",
+    "register_runs": """\
+local function register_runs()
+  purge()
+  local prefix, count = run, tonumber(ARGV[1])
+  local starts, at = {}, 2
+  for i = 1, count do
+    starts[i] = at
+    local field_count = tonumber(ARGV[at + 3])
+    local node_count = tonumber(ARGV[at + 4 + field_count])
+    at = at + 5 + field_count + node_count * 4
+  end
+  local new, is_new = {}, {}
+  for i = 1, count do
+    local cluster_id = ARGV[starts[i]]
+    run = prefix .. cluster_id
+    load()
+    local digest = get('registration')
+    if digest and digest ~= ARGV[starts[i] + 1] then return redis.error_reply('TAKEN ' .. cluster_id), at end
+    if not digest then
+      new[#new + 1] = starts[i]
+      is_new[cluster_id] = true
+    end
+  end
+  for _, start in ipairs(new) do
+    local cluster_id, retention = ARGV[start], ARGV[start + 2]
+    local expires = math.floor(now + retention)
+    run = prefix .. cluster_id
+    local field_count = tonumber(ARGV[start + 3])
+    redis.call('DEL', run .. '/verdicts')
+    redis.call('HSET', run, 'registration', ARGV[start + 1], 'phase', 'registered', 'registered', now, 'position', '0-0',
+      'expires', expires, unpack(ARGV, start + 4, start + 3 + field_count))
+    local first = start + 5 + field_count
+    local last = first + ARGV[start + 4 + field_count] * 4 - 1
+    for chunk = first, last, 4000 do
+      local names, nodes, ids, records = {}, {}, {}, {}
+      for j = chunk, math.min(chunk + 3999, last), 4 do
+        local k = #nodes
+        names[#names + 1] = ARGV[j]
+        nodes[k + 1], nodes[k + 2] = ARGV[j], ARGV[j + 2]
+        ids[k + 1], ids[k + 2] = ARGV[j + 1], cluster_id
+        records[k + 1], records[k + 2] = ARGV[j + 1], ARGV[j + 3]
+      end
+      redis.call('HSET', run .. '/nodes', unpack(nodes))
+      redis.call('HSET', id2cluster, unpack(ids))
+      redis.call('HSET', cluster_state, unpack(records))
+      for barrier in pairs(CORE) do redis.call('SADD', run .. '/missing/' .. barrier, unpack(names)) end
+    end
+    for barrier in pairs(CORE) do
+      redis.call('ZADD', run .. '/barriers', 0, barrier)
+      redis.call('HSET', run .. '/barrier/' .. barrier, 'participants', 'all')
+    end
+    load()
+    event('', 'registered')
+    expire_run()
+  end
+  return #new, at, is_new
+end
+""",
+    "scheduler": """\
+local MAX_TRIES = 5
+
+local prefix = KEYS[4]
+local sched = string.sub(prefix, 1, -string.len('cluster/') - 1)
+local line, reservations, holders = sched .. 'waiting', sched .. 'reservations', sched .. 'reservation_leases'
+local releases, worker_leases, queues = sched .. 'releases', sched .. 'worker_leases', sched .. 'queues'
+local DAY, FRONT, STEP = 86400000, 2 ^ 52, 2 ^ 42
+
+local function held(id) return prefix .. id .. '/held' end
+local function stream_of(queue) return sched .. 'queue/' .. queue end
+local function workers_of(queue) return sched .. 'queue/' .. queue .. '/workers' end
+local function worker(machine) return sched .. 'worker/' .. machine end
+
+local function turn_to(id)
+  run = prefix .. id
+  load()
+end
+
+local function announce_release(machine, id)
+  redis.call('XADD', releases, 'MAXLEN', '~', 100, '*', 'machine', machine, 'run', id)
+  redis.call('PEXPIRE', releases, DAY)
+end
+
+-- Also those of a run that was removed, or has expired, while it held them.
+local function machines_held_by(id)
+  local machines, entries = {}, redis.call('HGETALL', reservations)
+  for i = 1, #entries, 2 do
+    if entries[i + 1] == id then machines[#machines + 1] = entries[i] end
+  end
+  return machines
+end
+
+local function holds_none(id)
+  if redis.call('EXISTS', held(id)) == 1 then return false end
+  return redis.call('EXISTS', prefix .. id) == 1 or #machines_held_by(id) == 0
+end
+
+local function free(id, machine)
+  redis.call('HDEL', held(id), machine)
+  if redis.call('HGET', reservations, machine) ~= id then return false end
+  redis.call('HDEL', reservations, machine)
+  if holds_none(id) then redis.call('ZREM', holders, id) end
+  announce_release(machine, id)
+  return true
+end
+
+local function seize(id, machine)
+  redis.call('HSET', reservations, machine, id)
+  redis.call('HSET', held(id), machine, now)
+  redis.call('PEXPIREAT', held(id), get('expires'))
+end
+
+local function forget_queue(queue)
+  if redis.call('ZCARD', workers_of(queue)) == 0 and redis.call('XLEN', stream_of(queue)) == 0 then
+    redis.call('DEL', stream_of(queue))
+    redis.call('SREM', queues, queue)
+  end
+end
+
+local function end_entry(queue, entry)
+  redis.call('XACK', stream_of(queue), 'workers', entry)
+  redis.call('XDEL', stream_of(queue), entry)
+  forget_queue(queue)
+end
+
+local function split_entry(text) return string.match(text, '^(%S+) (%S+) ?(%S*)$') end
+
+-- What is left in the queues of a run that was removed, or has expired.
+local function end_all_entries(id)
+  for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
+    for _, found in ipairs(redis.call('XREVRANGE', stream_of(queue), '+', '-')) do
+      local fields_of_entry = found[2]
+      for i = 1, #fields_of_entry, 2 do
+        if fields_of_entry[i] == 'cluster_id' and fields_of_entry[i + 1] == id then end_entry(queue, found[1]) end
+      end
+    end
+  end
+end
+
+-- A run leaves the line; what of it no worker has taken leaves the queues.
+local function leave_line(id)
+  if redis.call('EXISTS', prefix .. id) == 0 then end_all_entries(id) end
+  local queued = redis.call('HGETALL', prefix .. id .. '/queued')
+  for i = 1, #queued, 2 do
+    local queue, entry = split_entry(queued[i + 1])
+    end_entry(queue, entry)
+  end
+  redis.call('DEL', prefix .. id .. '/queued')
+  if redis.call('ZREM', line, id) == 1 then announce_release('', id) end
+end
+
+-- First come, first served, among runs of the same priority, also when the line has been empty meanwhile.
+local function stand_in_line(id)
+  if redis.call('ZSCORE', line, id) then return end
+  local last = tonumber(redis.call('HGET', sched .. 'book', 'arrival') or 0)
+  local arrival = math.max(now, last + 1)
+  redis.call('HSET', sched .. 'book', 'arrival', string.format('%.0f', arrival))
+  redis.call('ZADD', line, string.format('%.0f', arrival - tonumber(get('priority') or 0) * STEP), id)
+  redis.call('HSET', prefix .. id, 'arrival', string.format('%.0f', arrival))
+end
+
+-- A worker that is gone before the run has begun gives its node job back, ahead of all runs that wait. As if it had never
+-- been there: another machine may take it, with another address.
+local function give_back(job, queue, entry, why)
+  local id = get('cluster_id')
+  local node = identify(job)
+  redis.call('HDEL', run .. '/taken', job)
+  redis.call('XACK', stream_of(queue), 'workers', entry)
+  redis.call('HSET', run .. '/queued', job, queue .. ' ' .. entry)
+  keep(run .. '/queued')
+  if redis.call('SREM', run .. '/arrived/start', node.node) == 1 then redis.call('SADD', run .. '/missing/start', node.node) end
+  redis.call('HDEL', run .. '/barrier/start', 'at:' .. node.node, 'retries:' .. node.node)
+  redis.call('ZREM', run .. '/leases', node.node)
+  redis.call('HDEL', run .. '/promises', node.node)
+  node.state, node.times = 'registered', {}
+  store(node)
+  redis.call('ZADD', line, string.format('%.0f', get('arrival') - FRONT), id)
+  event(node.node, 'given_back', why)
+end
+
+local function end_job(job, what, data)
+  local text = redis.call('HGET', run .. '/taken', job)
+  if not text then return end
+  local queue, entry = split_entry(text)
+  end_entry(queue, entry)
+  redis.call('HDEL', run .. '/taken', job)
+  event(identify(job).node, what, data)
+end
+
+-- The worker of a machine holds nothing any more, and the machine is free.
+local function let_go(machine)
+  local id, queue, entry = unpack(redis.call('HMGET', worker(machine), 'run', 'queue', 'entry'))
+  if not id then return end
+  redis.call('HDEL', worker(machine), 'run', 'job', 'entry')
+  -- A run that was removed meanwhile has left this.
+  if redis.call('EXISTS', prefix .. id) == 0 then end_entry(queue, entry) end
+  free(id, machine)
+end
+
+-- What a worker before this one has left on the machine is not handed in any more.
+local function forget_left(machine, why)
+  local id, job = unpack(redis.call('HMGET', worker(machine), 'left_run', 'left'))
+  if not id then return end
+  redis.call('HDEL', worker(machine), 'left_run', 'left')
+  turn_to(id)
+  if get('cluster_id') then end_job(job, 'worker_lost', why) else end_all_entries(id) end
+end
+
+-- How often a node job was given to a worker, and to which last.
+local function times_given(job)
+  local times, machine = string.match(redis.call('HGET', run .. '/given', job) or '0 ', '^(%d+) (%S*)$')
+  return tonumber(times), machine
+end
+
+-- The worker of a machine does not go on with what it holds. With `later`, results may still be handed in; tells of what.
+local function drop_job(machine, why, later)
+  local left
+  local id, job = unpack(redis.call('HMGET', worker(machine), 'run', 'job'))
+  if id then turn_to(id) end
+  local text = id and redis.call('HGET', run .. '/taken', job)
+  if text then
+    local begun = get('verdict') or redis.call('HEXISTS', run .. '/barrier/start', 'verdict') == 1
+    local tries = times_given(job)
+    if begun or tries >= MAX_TRIES then
+      local node = identify(job).node
+      local what = begun and why or tries .. ' workers were gone before the run had begun; the last: ' .. why
+      abort_run(cjson.encode({kind = 'lost', node = node, text = node .. ': ' .. what}))
+      set_state(identify(job), 'abort', get('reason'))
+      if later then left = {id, job} else end_job(job, 'worker_lost', why) end
+    else
+      local queue, entry = split_entry(text)
+      give_back(job, queue, entry, why)
+    end
+  end
+  let_go(machine)
+  return left
+end
+
+local function forget_worker(machine)
+  forget_left(machine, 'its worker is gone')
+  local queue = redis.call('HGET', worker(machine), 'queue')
+  redis.call('DEL', worker(machine))
+  redis.call('ZREM', worker_leases, machine)
+  if queue then
+    redis.call('ZREM', workers_of(queue), machine)
+    forget_queue(queue)
+  end
+end
+
+-- In ms; a third of it may pass between two signs of the one who has it.
+local function longest_lease()
+  local longest = 0
+  for _, machine in ipairs(redis.call('ZRANGE', worker_leases, 0, -1)) do
+    longest = math.max(longest, tonumber(redis.call('HGET', worker(machine), 'lease') or 0))
+  end
+  for _, id in ipairs(redis.call('ZRANGE', holders, 0, -1)) do
+    longest = math.max(longest, tonumber(redis.call('HGET', prefix .. id, 'lease') or 0) * 1000)
+  end
+  return longest
+end
+
+-- As with the leases of nodes: a silence of every client says nothing about anybody.
+local function forgive_everybodys_silence()
+  local silence = now - tonumber(redis.call('HGET', sched .. 'book', 'heard') or now)
+  redis.call('HSET', sched .. 'book', 'heard', now)
+  redis.call('PEXPIRE', sched .. 'book', 7 * DAY)
+  if silence <= 15000 or silence <= longest_lease() / 2 then return end
+  for _, leases in ipairs({holders, worker_leases}) do
+    for _, name in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZINCRBY', leases, silence, name) end
+  end
+end
+
+local function forget_the_dead()
+  forgive_everybodys_silence()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', now)) do
+    for _, machine in ipairs(machines_held_by(id)) do free(id, machine) end
+    leave_line(id)
+    redis.call('ZREM', holders, id)
+  end
+  for _, machine in ipairs(redis.call('ZRANGEBYSCORE', worker_leases, '-inf', now)) do
+    local seen = redis.call('HGET', worker(machine), 'seen') or now
+    drop_job(machine, 'the worker on ' .. machine .. ' was not heard from for ' .. seconds(now - seen) .. ' s')
+    forget_worker(machine)
+  end
+end
+
+local function machines_of(id)
+  local names = {}
+  for name in string.gmatch(redis.call('HGET', prefix .. id, 'nodes') or '', '%S+') do
+    -- Every controller is localhost to itself.
+    if name ~= 'localhost' then names[#names + 1] = name end
+  end
+  return names
+end
+
+local function by_number(first, second)
+  return tonumber(string.match(first.job, '(%d+)$')) < tonumber(string.match(second.job, '(%d+)$'))
+end
+
+local function wanted_jobs(id)
+  local jobs, need = {}, {}
+  local queued = redis.call('HGETALL', prefix .. id .. '/queued')
+  for i = 1, #queued, 2 do
+    local queue, entry = split_entry(queued[i + 1])
+    jobs[#jobs + 1] = {job = queued[i], queue = queue, entry = entry}
+    need[queue] = (need[queue] or 0) + 1
+  end
+  table.sort(jobs, by_number)
+  return jobs, need
+end
+
+-- What has been looked up on the way along the line.
+local function new_walk()
+  return {ahead = {}, idle = {}, there = {}}
+end
+
+-- The queues of a run that have too few workers, busy ones counted.
+local function lacking_queues(need, walk)
+  local lacking = {}
+  for queue, number in pairs(need) do
+    local there = walk.there[queue] or redis.call('ZCARD', workers_of(queue))
+    walk.there[queue] = there
+    if there < number then lacking[#lacking + 1] = {queue = queue, number = number, there = there} end
+  end
+  table.sort(lacking, function(first, second) return first.queue < second.queue end)
+  return lacking
+end
+
+local function lacking_text(lacking)
+  local parts = {}
+  for i, each in ipairs(lacking) do
+    local there = each.there == 0 and 'has no worker' or 'has ' .. each.there .. ' of the ' .. each.number .. ' workers that it takes'
+    parts[i] = 'queue ' .. each.queue .. ' ' .. there
+  end
+  return table.concat(parts, ', ')
+end
+
+-- Whether a run has to go on waiting for its workers to be there at all; it gives up for all of its nodes in the end.
+local function lacks_workers(id, need, since, patience, walk)
+  local lacking = lacking_queues(need, walk)
+  if #lacking == 0 then
+    if since then redis.call('HDEL', prefix .. id, 'lacking') end
+    return false
+  end
+  if not since then redis.call('HSET', prefix .. id, 'lacking', now) end
+  local silent = now - (since or now)
+  if silent >= patience * 1000 then
+    turn_to(id)
+    abort_run(cjson.encode({kind = 'timeout', text = lacking_text(lacking) .. ', for ' .. seconds(silent) .. ' s'}))
+    leave_line(id)
+  end
+  return true
+end
+
+local function give(id, job, machine)
+  seize(id, machine)
+  redis.call('HDEL', run .. '/queued', job.job)
+  redis.call('HSET', run .. '/taken', job.job, job.queue .. ' ' .. job.entry .. ' ' .. machine)
+  keep(run .. '/taken')
+  redis.call('HSET', run .. '/given', job.job, times_given(job.job) + 1 .. ' ' .. machine)
+  keep(run .. '/given')
+  redis.call('XCLAIM', stream_of(job.queue), 'workers', machine, 0, job.entry, 'FORCE', 'JUSTID')
+  redis.call('HSET', worker(machine), 'run', id, 'job', job.job, 'entry', job.entry, 'given', now)
+  redis.call('ZADD', workers_of(job.queue), 0, machine)
+  redis.call('XADD', worker(machine) .. '/calls', 'MAXLEN', 1, '*', 'job', job.job)
+  redis.call('PEXPIRE', worker(machine) .. '/calls', DAY)
+  event(identify(job.job).node, 'taken', machine)
+end
+
+-- Give a run all the workers that it waits for, or keep those that are idle from the runs behind it.
+local function place(id, lacking, patience, walk)
+  local jobs, need = wanted_jobs(id)
+  if lacks_workers(id, need, lacking, patience, walk) then return end
+  local chosen, mine, complete = {}, {}, true
+  for i, job in ipairs(jobs) do
+    local queue = job.queue
+    walk.idle[queue] = walk.idle[queue] or redis.call('ZRANGEBYSCORE', workers_of(queue), '(0', '+inf')
+    for _, machine in ipairs(walk.idle[queue]) do
+      if not walk.ahead[machine] and not mine[machine] and redis.call('HEXISTS', reservations, machine) == 0 then
+        chosen[i], mine[machine] = machine, true
+        break
+      end
+    end
+    complete = complete and chosen[i] ~= nil
+  end
+  for machine in pairs(mine) do walk.ahead[machine] = id end
+  if not complete then return end
+  turn_to(id)
+  for i, job in ipairs(jobs) do give(id, job, chosen[i]) end
+  redis.call('ZREM', line, id)
+end
+
+-- A run that waits stays, and with it the scripts that its workers will fetch through Redis.
+local function keep_waiting()
+  expire_run()
+  local works = redis.call('HGETALL', run .. '/jobs')
+  for i = 2, #works, 2 do
+    local trees = cjson.decode(works[i]).trees
+    for _, checksum in pairs(type(trees) == 'table' and trees or {}) do
+      local tree = sched .. 'files/tree-' .. checksum .. '.tar.gz'
+      if redis.call('PTTL', tree) < get('expires') - now then redis.call('PEXPIREAT', tree, get('expires')) end
+    end
+  end
+end
+
+-- Go along the line, up to a controller's run if one is given; tells what the runs before it keep.
+local function schedule(up_to)
+  local walk = new_walk()
+  redis.call('HSET', sched .. 'book', 'walked', now)
+  for _, id in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+    if id == up_to then break end
+    local mode, verdict, lacking, patience, expires, retention = unpack(
+      redis.call('HMGET', prefix .. id, 'mode', 'verdict', 'lacking', 'queue_timeout', 'expires', 'retention'))
+    if verdict or not expires then
+      leave_line(id)
+    elseif mode == 'queue' then
+      if expires - now < retention * 900 then
+        turn_to(id)
+        keep_waiting()
+      end
+      place(id, lacking, patience, walk)
+    else
+      for _, machine in ipairs(machines_of(id)) do walk.ahead[machine] = walk.ahead[machine] or id end
+    end
+  end
+  return walk.ahead
+end
+""",
+}
+
+# name → includes, code
+COMMANDS = {
+    "abort": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+if ARGV[2] == '1' then return get('verdict') and 0 or 1 end
+return abort_run(ARGV[1]) and 1 or 0
+""",
+    ),
+    "arrive": (
+        ("prelude",),
+        """\
+local node = identify(ARGV[1])
+if not node then return redis.error_reply('UNKNOWN') end
+local barrier, participants, timeout, hold = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local retry, retries, dry = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
+local bar, missing, arrived = run .. '/barrier/' .. barrier, run .. '/missing/' .. barrier, run .. '/arrived/' .. barrier
+
+local function answer(verdict, reason, changed)
+  local own = redis.call('HMGET', bar, 'retries:' .. node.node, 'at:' .. node.node)
+  return {verdict, reason, get('position'), redis.call('SCARD', missing), changed and 1 or 0, own[1] or 0,
+    own[2] and now - own[2] or 0, get('lease')}
+end
+
+local function aborted()
+  if not dry then set_state(identify(node.job), 'abort', get('reason')) end
+  return answer('abort', get('reason'), false)
+end
+
+local function open()
+  local expected = {}
+  local nodes = redis.call('HGETALL', run .. '/nodes')
+  local wanted, by = {}, 'all'
+  if participants ~= '' then
+    local list = cjson.decode(participants)
+    by = list[1]
+    for i = 2, #list do wanted[list[i]] = 1 end
+  end
+  for i = 1, #nodes, 2 do
+    local takes_part = by == 'all' or (by == 'nodes' and wanted[nodes[i]])
+    if by == 'nodes' then wanted[nodes[i]] = nil end
+    if by == 'roles' then
+      for _, role in ipairs(cjson.decode(nodes[i + 1]).roles) do
+        if wanted[role] then
+          wanted[role] = 2
+          takes_part = true
+        end
+      end
+    end
+    if takes_part then expected[#expected + 1] = nodes[i] end
+  end
+  for name, seen in pairs(wanted) do
+    if seen == 1 then return name end
+  end
+  if dry then return nil end
+  for i = 1, #expected, 4000 do redis.call('SADD', missing, unpack(expected, i, math.min(i + 3999, #expected))) end
+  redis.call('ZADD', run .. '/barriers', 0, barrier)
+  redis.call('HSET', bar, 'participants', participants == '' and 'all' or participants)
+  keep(missing)
+  keep(bar)
+end
+
+local known = redis.call('HMGET', bar, 'participants', 'verdict')
+if known[1] and participants ~= '' and known[1] ~= participants then
+  return redis.error_reply('PARTICIPANTS ' .. known[1])
+end
+local verdict = known[2] or get('verdict')
+if verdict == 'abort' then return aborted() end
+if verdict == 'finish' and not known[2] then
+  return answer('abort', cjson.encode({text = 'the run finished before all had arrived at barrier ' .. barrier}), false)
+end
+if not known[1] then
+  local unknown = open()
+  if unknown then return redis.error_reply('NOBODY ' .. unknown) end
+  if dry then return answer('', '', true) end
+end
+local expected = redis.call('SISMEMBER', missing, node.node) == 1
+if not expected and redis.call('SISMEMBER', arrived, node.node) == 0 then return redis.error_reply('STRANGER') end
+if known[2] then return answer(known[2], '', false) end
+if dry then return answer('', '', expected) end
+
+begin()
+forgive_silence()
+if hold ~= '' then
+  local kept = redis.call('HGET', run .. '/promises', node.node)
+  if not kept or string.match(kept, ' (.*)$') ~= '' then promise(node.node, get('lease') * 1000 + hold, barrier) end
+end
+check_limits()
+if get('verdict') then return aborted() end
+
+if expected then
+  redis.call('SREM', missing, node.node)
+  redis.call('SADD', arrived, node.node)
+  redis.call('HSET', bar, 'at:' .. node.node, now)
+  if redis.call('ZSCORE', run .. '/barriers', barrier) == '0' then
+    redis.call('ZADD', run .. '/barriers', now, barrier)
+    keep(arrived)
+  end
+  if CORE[barrier] then set_state(node, barrier) end
+  event(node.node, 'arrive', barrier)
+end
+if redis.call('EXISTS', missing) == 0 then
+  redis.call('HSET', bar, 'verdict', barrier, 'released', now)
+  redis.call('ZREM', run .. '/deadlines', barrier)
+  event('', 'release', barrier)
+  if barrier == 'finish' then end_run('finish', '') end
+  if CORE[barrier] then announce(barrier, '', 'phase', barrier) else announce(barrier, '') end
+  return {barrier, '', get('position'), 0, 1, 0, 0, get('lease')}
+end
+if timeout ~= '' then
+  local deadline = redis.call('ZSCORE', run .. '/deadlines', barrier)
+  if not deadline or now + timeout < tonumber(deadline) then
+    redis.call('ZADD', run .. '/deadlines', now + timeout, barrier)
+    keep(run .. '/deadlines')
+  end
+end
+if retry then
+  redis.call('HSET', bar, 'retries:' .. node.node, retry)
+  if retries > 0 and retry > retries then
+    time_out(barrier, retries .. ' retries in ' .. seconds(now - redis.call('HGET', bar, 'at:' .. node.node)) .. ' s')
+    return aborted()
+  end
+end
+return answer('', '', expected)
+""",
+    ),
+    "close": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+if get('closed') then return 0 end
+set('closed', now)
+abort_run(ARGV[1])
+event('', 'closed')
+expire_run()
+purge()
+return 1
+""",
+    ),
+    "event": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+local token = run .. '/sent/' .. ARGV[1]
+local sent = redis.call('GET', token)
+if sent then return sent end
+
+event(ARGV[2], ARGV[3], ARGV[4])
+redis.call('SET', token, '1', 'PX', 600000)
+return '1'
+""",
+    ),
+    "receiving": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+judge()
+local since = run .. '/receiving'
+if ARGV[2] == '1' then
+  redis.call('HDEL', since, ARGV[1])
+  return 0
+end
+redis.call('HSETNX', since, ARGV[1], now)
+keep(since)
+return now - redis.call('HGET', since, ARGV[1])
+""",
+    ),
+    "register": (
+        (
+            "prelude",
+            "register_runs",
+        ),
+        """\
+return (register_runs())
+""",
+    ),
+    "release_lease": (
+        ("prelude",),
+        """\
+redis.call('HDEL', run .. '/promises', ARGV[1])
+return redis.call('ZREM', run .. '/leases', ARGV[1])
+""",
+    ),
+    "release_machine": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+local freed = free(ARGV[1], ARGV[2])
+if freed then schedule() end
+return freed
+""",
+    ),
+    "remove": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+local id = ARGV[1]
+turn_to(id)
+if not get('cluster_id') then return 0 end
+if ARGV[3] == '1' then return 1 end
+-- Deleting comes first: a Redis that is full lets a script that has begun to write go on, and one that adds not even begin.
+redis.call('DEL', run .. '/receiving')
+for _, job in ipairs(redis.call('HKEYS', run .. '/jobs')) do
+  redis.call('DEL', sched .. 'files/result-' .. job .. '.tar.gz')
+end
+abort_run(ARGV[2])
+leave_line(id)
+redis.call('ZADD', runs, 0, get('last_job'))
+keys_of_run(function(key) redis.call('DEL', key) end)
+redis.call('DEL', run)
+redis.call('PEXPIRE', run .. '/verdicts', 60000)
+purge()
+schedule()
+return 1
+""",
+    ),
+    "renew": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+if get('verdict') then return 0 end
+for i = 2, #ARGV do
+  if redis.call('HEXISTS', run .. '/nodes', ARGV[i]) == 0 then return redis.error_reply('NOBODY ' .. ARGV[i]) end
+end
+forgive_silence()
+for i = 2, #ARGV do promise(ARGV[i], ARGV[1], '') end
+return #ARGV - 1
+""",
+    ),
+    "renew_reservation": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+forgive_everybodys_silence()
+if redis.call('ZSCORE', holders, ARGV[1]) then redis.call('ZADD', holders, now + ARGV[2], ARGV[1]) end
+""",
+    ),
+    "report": (
+        ("prelude",),
+        """\
+local node = identify(ARGV[1])
+if not node then return redis.error_reply('UNKNOWN') end
+local state, reason, dry = ARGV[2], ARGV[3], ARGV[4] == '1'
+local verdict = get('verdict')
+if verdict == 'finish' then return {0, verdict, ''} end
+if verdict == 'abort' and reason == '' then state = 'abort' end
+if dry then return {advances(node, state) and 1 or 0, verdict or '', get('reason') or ''} end
+local changed
+if state == 'abort' then
+  changed = abort_run(reason)
+  changed = set_state(identify(node.job), 'abort', reason) or changed
+else
+  begin()
+  changed = set_state(node, state)
+end
+return {changed and 1 or 0, get('verdict') or '', get('reason') or ''}
+""",
+    ),
+    "reserve": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+local id = ARGV[1]
+turn_to(id)
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+local machines = machines_of(id)
+if #machines == 0 then return {0} end
+forget_the_dead()
+turn_to(id)
+if get('verdict') and redis.call('EXISTS', held(id)) == 0 then
+  leave_line(id)
+  redis.call('ZREM', holders, id)
+  return redis.error_reply('OVER ' .. get('reason'))
+end
+redis.call('ZADD', holders, now + ARGV[2], id)
+if redis.call('EXISTS', held(id)) == 1 then return {0} end
+redis.call('HSETNX', prefix .. id, 'asked', now)
+local waited = now - redis.call('HGET', prefix .. id, 'asked')
+stand_in_line(id)
+local ahead = schedule(id)
+turn_to(id)
+local blockers = {waited}
+for _, machine in ipairs(machines) do
+  local holder = redis.call('HGET', reservations, machine)
+  if holder then
+    local since = redis.call('HGET', held(holder), machine) or now
+    blockers[#blockers + 1] = cjson.encode({machine = machine, run = holder, since = since / 1000})
+  elseif ahead[machine] then
+    blockers[#blockers + 1] = cjson.encode({machine = machine, run = ahead[machine]})
+  end
+end
+if #blockers > 1 then return blockers end
+for _, machine in ipairs(machines) do seize(id, machine) end
+redis.call('ZREM', line, id)
+return {waited}
+""",
+    ),
+    "send": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+local token = run .. '/sent/' .. ARGV[1]
+local sent = redis.call('GET', token)
+if sent then return sent end
+
+if redis.call('HEXISTS', run .. '/nodes', ARGV[2]) == 0 then return redis.error_reply('NOBODY ' .. ARGV[2]) end
+local stream = run .. '/messages/' .. ARGV[3]
+local id = redis.call('XADD', stream, 'MAXLEN', '~', ARGV[5], '*', 'node', ARGV[2], 'value', ARGV[4])
+redis.call('SADD', run .. '/keys', ARGV[3])
+keep(stream)
+keep(run .. '/keys')
+event(ARGV[2], 'send', ARGV[3])
+redis.call('SET', token, id, 'PX', 600000)
+return id
+""",
+    ),
+    "submit": (
+        (
+            "prelude",
+            "scheduler",
+            "register_runs",
+        ),
+        """\
+local registered, at, is_new = register_runs()
+if type(registered) == 'table' or registered == 0 then return registered end
+local current
+for i = at + 1, at + ARGV[at] * 4, 4 do
+  local id, job, queue, work = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  if is_new[id] then
+    if id ~= current then
+      current = id
+      turn_to(id)
+      stand_in_line(id)
+      event('', 'queued')
+    end
+    redis.call('SADD', queues, queue)
+    if redis.call('EXISTS', stream_of(queue)) == 0 then
+      redis.call('XGROUP', 'CREATE', stream_of(queue), 'workers', '0', 'MKSTREAM')
+    end
+    local entry = redis.call('XADD', stream_of(queue), '*', 'job_id', job, 'cluster_id', id, 'node', identify(job).node)
+    redis.call('HSET', run .. '/queued', job, queue .. ' ' .. entry)
+    redis.call('HSET', run .. '/jobs', job, work)
+    keep(run .. '/queued')
+    keep(run .. '/jobs')
+  end
+end
+forget_the_dead()
+schedule()
+return registered
+""",
+    ),
+    "sweep": (
+        ("prelude",),
+        """\
+if not get('cluster_id') then return redis.error_reply('UNKNOWN') end
+judge()
+return get('verdict') == 'abort' and get('reason') or ''
+""",
+    ),
+    "turn": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+forget_the_dead() schedule()
+""",
+    ),
+    "withdraw": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+leave_line(ARGV[1])
+if redis.call('EXISTS', held(ARGV[1])) == 0 then redis.call('ZREM', holders, ARGV[1]) end
+schedule()
+""",
+    ),
+    "worker_comes": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+local machine, queue, token, host, lease, idle = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
+forget_the_dead()
+local left
+local known = redis.call('HMGET', worker(machine), 'token', 'host', 'since')
+if known[1] and known[1] ~= token then
+  if known[2] ~= host then return redis.error_reply('OCCUPIED ' .. known[2]) end
+  left = drop_job(machine, 'the worker on ' .. machine .. ' was ended from outside', true)
+  forget_worker(machine)
+  known = {}
+end
+if not known[1] then
+  redis.call('HSET', worker(machine), 'queue', queue, 'token', token, 'host', host, 'since', now, 'seen', now,
+    'lease', lease)
+  if left then redis.call('HSET', worker(machine), 'left_run', left[1], 'left', left[2]) end
+end
+redis.call('SADD', queues, queue)
+redis.call('ZADD', worker_leases, now + lease, machine)
+local job = redis.call('HGET', worker(machine), 'job')
+if not job then redis.call('ZADD', workers_of(queue), idle and now or 0, machine) end
+schedule()
+local calls = redis.call('XREVRANGE', worker(machine) .. '/calls', '+', '-', 'COUNT', 1)
+return {redis.call('HGET', worker(machine), 'job') or '', calls[1] and calls[1][1] or '0-0'}
+""",
+    ),
+    "worker_done": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+local machine, token, job = ARGV[1], ARGV[2], ARGV[3]
+turn_to(string.match(job, '^(.*)%.%d+$'))
+local ended = false
+if get('cluster_id') then
+  local _, _, holder = split_entry(redis.call('HGET', run .. '/taken', job) or '')
+  local _, last = times_given(job)
+  if holder == machine then
+    end_job(job, 'handed_in', machine)
+    ended = true
+  elseif not holder and last == machine then
+    event(identify(job).node, 'handed_in', machine)
+  end
+end
+local known = redis.call('HMGET', worker(machine), 'token', 'job')
+if known[1] == token and known[2] == job then let_go(machine) end
+if redis.call('HGET', worker(machine), 'left') == job then forget_left(machine, 'its results were handed in') end
+forget_the_dead()
+schedule()
+return ended and 1 or 0
+""",
+    ),
+    "worker_leaves": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+if redis.call('HGET', worker(ARGV[1]), 'token') ~= ARGV[2] then return end
+drop_job(ARGV[1], 'the worker on ' .. ARGV[1] .. ' has left')
+forget_worker(ARGV[1])
+forget_the_dead()
+schedule()
+""",
+    ),
+    "worker_renews": (
+        (
+            "prelude",
+            "scheduler",
+        ),
+        """\
+local machine, token, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local known = redis.call('HMGET', worker(machine), 'token', 'job')
+if known[1] ~= token then
+  forget_the_dead()
+  return false
+end
+redis.call('ZADD', worker_leases, now + lease, machine)
+redis.call('HSET', worker(machine), 'seen', now)
+forget_the_dead()
+-- Whatever changes something goes along the line itself; what has not, such as the time of a run that is over, is seen so.
+if now - tonumber(redis.call('HGET', sched .. 'book', 'walked') or 0) > 1000 and redis.call('EXISTS', line) == 1 then
+  schedule()
+end
+return redis.call('HGET', worker(machine), 'job') or ''
+""",
+    ),
+    "write_state": (
+        ("prelude",),
+        """\
+local node = identify(ARGV[1])
+if not node then return redis.error_reply('UNKNOWN') end
+local wrote = node.head ~= ARGV[2]
+local changed = wrote or advances(node, 'write_state')
+if not changed or ARGV[3] == '1' then return changed and 1 or 0 end
+begin()
+node.head = ARGV[2]
+if not set_state(node, 'write_state', ARGV[2] .. '}') then
+  store(node)
+  event(node.node, 'write_state', ARGV[2] .. '}')
+end
+return 1
+""",
+    ),
+}
