@@ -146,7 +146,7 @@ async def idle_worker(client: redis.asyncio.Redis, number: int, stop: asyncio.Ev
     machine, keys = f"m-{number}", commands.keys("sched/")
     lease = int(LEASE * 1000)
     await asyncio.sleep(number / IDLE_WORKERS * 3)
-    await client.eval(commands.WORKER_COMES.text, 4, *keys, machine, f"q-{number}", "1", "here", lease, 1)
+    await client.eval(commands.REGISTER_WORKER.text, 4, *keys, machine, f"q-{number}", "1", "here", lease, 1)
 
     async def renew() -> None:
         while not stop.is_set():
@@ -165,7 +165,7 @@ _loaded: dict[int, str] = {}
 
 async def loaded(client: redis.asyncio.Redis) -> str:
     if id(client) not in _loaded:
-        _loaded[id(client)] = await client.script_load(commands.WORKER_RENEWS.text)
+        _loaded[id(client)] = await client.script_load(commands.RENEW_WORKER.text)
     return _loaded[id(client)]
 
 

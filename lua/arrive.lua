@@ -2,24 +2,70 @@
 -- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- job_id, barrier, participants as JSON: ["nodes"|"roles", names…] or '', timeout in ms or '', pause in ms that a waiter
--- adds to the lease or '' for no lease, number of this retry or '', retries allowed, dry
--- @include prelude
+-- A node arrives at a barrier, or says again that it waits there; the last one releases it.
+-- KEYS     cluster_state, id2cluster, runs, the run's own
+-- ARGV     1 job_id
+--          2 barrier
+--          3 who takes part, as JSON: ["nodes", name…] or ["roles", name…]; "" for all nodes
+--          4 time-out in ms, "" for none
+--          5 what is added to the lease that the one who waits holds, in ms; "" for no lease
+--          6 number of this retry, "" for none
+--          7 retries allowed, 0 for any number
+--          8 "1" in check mode
+--          9 "1" to be told who is missing
+-- Answer   1 verdict: the barrier's name, "abort", or "" while it is waited for
+--          2 reason of the abort, as JSON
+--          3 position in the run's verdicts, after which to wait
+--          4 how many nodes are missing
+--          5 1 if the node was not there before
+--          6 retries of this node so far
+--          7 ms since it arrived
+--          8 lease of the run in seconds
+--          9 the node's name
+--         10 the nodes that are missing, if that was asked: name, entry of `nodes`, name, entry, …
+-- Errors   UNKNOWN  there is no such node job
+--          PARTICIPANTS …  the barrier was opened for others, which follow as JSON, or "all"
+--          NOBODY …        no node has this name or role
+--          STRANGER        the node does not take part in it
+--
+-- @include vocabulary
+-- @include time
+-- @include run
+-- @include events
+-- @include nodes
+-- @include begin
+-- @include verdicts
+-- @include leases
+-- @include limits
 
-local node = identify(ARGV[1])
+local node = find_node(ARGV[1])
 if not node then return redis.error_reply('UNKNOWN') end
 local barrier, participants, timeout, hold = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local retry, retries, dry = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
+local tell_missing = ARGV[9] == '1'
 local bar, missing, arrived = run .. '/barrier/' .. barrier, run .. '/missing/' .. barrier, run .. '/arrived/' .. barrier
+
+local function missing_nodes()
+  local found = {}
+  local names = redis.call('SMEMBERS', missing)
+  for first = 1, #names, 4000 do
+    local last = math.min(first + 3999, #names)
+    for i, entry in ipairs(redis.call('HMGET', run .. '/nodes', unpack(names, first, last))) do
+      found[#found + 1] = names[first + i - 1]
+      found[#found + 1] = entry
+    end
+  end
+  return found
+end
 
 local function answer(verdict, reason, changed)
   local own = redis.call('HMGET', bar, 'retries:' .. node.node, 'at:' .. node.node)
   return {verdict, reason, get('position'), redis.call('SCARD', missing), changed and 1 or 0, own[1] or 0,
-    own[2] and now - own[2] or 0, get('lease')}
+    own[2] and now - own[2] or 0, get('lease'), node.node, tell_missing and missing_nodes() or {}}
 end
 
 local function aborted()
-  if not dry then set_state(identify(node.job), 'abort', get('reason')) end
+  if not dry then set_state(find_node(node.job), 'abort', get('reason')) end
   return answer('abort', get('reason'), false)
 end
 
@@ -79,7 +125,7 @@ begin()
 forgive_silence()
 if hold ~= '' then
   local kept = redis.call('HGET', run .. '/promises', node.node)
-  if not kept or string.match(kept, ' (.*)$') ~= '' then promise(node.node, get('lease') * 1000 + hold, barrier) end
+  if not kept or string.match(kept, ' (.*)$') ~= '' then renew_lease(node.node, get('lease') * 1000 + hold, barrier) end
 end
 check_limits()
 if get('verdict') then return aborted() end
@@ -101,7 +147,7 @@ if redis.call('EXISTS', missing) == 0 then
   event('', 'release', barrier)
   if barrier == 'finish' then end_run('finish', '') end
   if CORE[barrier] then announce(barrier, '', 'phase', barrier) else announce(barrier, '') end
-  return {barrier, '', get('position'), 0, 1, 0, 0, get('lease')}
+  return {barrier, '', get('position'), 0, 1, 0, 0, get('lease'), node.node, {}}
 end
 if timeout ~= '' then
   local deadline = redis.call('ZSCORE', run .. '/deadlines', barrier)

@@ -2,10 +2,23 @@
 -- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- job_id, state: started | finish | abort, reason, dry
--- @include prelude
+-- A node says how far it has come.
+-- KEYS     cluster_state, id2cluster, runs, the run's own
+-- ARGV     1 job_id
+--          2 state: started, finish or abort
+--          3 reason of an abort, as JSON, or ""
+--          4 "1" in check mode
+-- Answer   1 1 if something has changed
+--          2 verdict of the run, or ""
+--          3 reason of the run's abort, as JSON, or ""
+-- Errors   UNKNOWN  there is no such node job
+--
+-- @include run
+-- @include nodes
+-- @include begin
+-- @include verdicts
 
-local node = identify(ARGV[1])
+local node = find_node(ARGV[1])
 if not node then return redis.error_reply('UNKNOWN') end
 local state, reason, dry = ARGV[2], ARGV[3], ARGV[4] == '1'
 local verdict = get('verdict')
@@ -15,7 +28,7 @@ if dry then return {advances(node, state) and 1 or 0, verdict or '', get('reason
 local changed
 if state == 'abort' then
   changed = abort_run(reason)
-  changed = set_state(identify(node.job), 'abort', reason) or changed
+  changed = set_state(find_node(node.job), 'abort', reason) or changed
 else
   begin()
   changed = set_state(node, state)

@@ -10,6 +10,7 @@ it, once, with what it includes itself. Ansible sends Python only to the machine
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 import re
 import sys
@@ -17,6 +18,8 @@ import typing as t
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "lua"
+VOCABULARY = REPOSITORY / "plugins" / "module_utils" / "_vocabulary.py"
+VOCABULARY_INCLUDE = FOLDER / "includes" / "vocabulary.lua"
 MODULE = REPOSITORY / "plugins" / "module_utils" / "_coordination" / "_lua.py"
 
 _INCLUDE = re.compile(r"-- @include (\S+)\n")
@@ -81,24 +84,29 @@ def parts_of(command: File, folder: pathlib.Path = FOLDER) -> list[str]:
 
     def visit(name: str, by: t.Sequence[str]) -> None:
         if name in by:
-            raise LuaError(f"lua/includes/{name}.lua includes itself, through {' and '.join(by[by.index(name) + 1 :])}")
+            raise LuaError(f"lua/includes/{name}.lua includes itself: {' → '.join([*by[by.index(name) :], name])}")
         path = folder / "includes" / f"{name}.lua"
         if not path.is_file():
-            raise LuaError(f"lua/{by[-1]}.lua includes {name}, and there is no lua/includes/{name}.lua")
+            where = f"includes/{by[-1]}" if by else command.name
+            raise LuaError(f"lua/{where}.lua includes {name}, and there is no lua/includes/{name}.lua")
         if name not in found:
             for inner in read(path).includes:
                 visit(inner, [*by, name])
             found.append(name)
 
     for name in command.includes:
-        visit(name, [command.name])
+        visit(name, [])
     return found
+
+
+def pieces_of(command: File, folder: pathlib.Path = FOLDER) -> list[File]:
+    """The files whose code is put together: the includes, then the command."""
+    return [*(read(folder / "includes" / f"{name}.lua") for name in parts_of(command, folder)), command]
 
 
 def assembled(command: File, folder: pathlib.Path = FOLDER) -> str:
     """The text of a command as Redis gets it."""
-    pieces = [read(folder / "includes" / f"{name}.lua").code for name in parts_of(command, folder)]
-    return "\n".join([*pieces, command.code])
+    return "\n".join(piece.code for piece in pieces_of(command, folder))
 
 
 def module_text(folder: pathlib.Path = FOLDER) -> str:
@@ -127,22 +135,41 @@ def _quoted(code: str) -> str:
     return code.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
+def vocabulary_text() -> str:
+    """The words that Lua needs, from the one place where they are defined."""
+    spec = importlib.util.spec_from_file_location("vocabulary", VOCABULARY)
+    assert spec is not None and spec.loader is not None
+    vocabulary = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = vocabulary
+    spec.loader.exec_module(vocabulary)
+    ranks = ", ".join(f"{state} = {state.rank}" for state in vocabulary.State)
+    barriers = ", ".join(f"{barrier} = true" for barrier in vocabulary.Barrier)
+    return (
+        _LICENCE.format("--")
+        + '\n-- Written by "make lua" from plugins/module_utils/_vocabulary.py: change it there.\n\n'
+        + f"local RANK = {{{ranks}}}\nlocal CORE = {{{barriers}}}\n"
+    )
+
+
 def main() -> int:
     """Write what is generated, or say what is stale."""
     check = sys.argv[1:] == ["--check"]
     try:
-        wanted = module_text()
+        stale = []
+        for path, text in ((VOCABULARY_INCLUDE, vocabulary_text), (MODULE, module_text)):
+            wanted = text()
+            if not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+                stale.append(str(path.relative_to(REPOSITORY)))
+                if not check:
+                    path.write_text(wanted, encoding="utf-8")
     except LuaError as error:
         print(error, file=sys.stderr)
         return 1
-    if MODULE.is_file() and MODULE.read_text(encoding="utf-8") == wanted:
-        return 0
-    name = MODULE.relative_to(REPOSITORY)
-    if check:
-        print(f'{name} is not what lua/ says; run "make lua"', file=sys.stderr)
+    if check and stale:
+        print(f'not what lua/ says: {", ".join(stale)}; run "make lua"', file=sys.stderr)
         return 1
-    MODULE.write_text(wanted, encoding="utf-8")
-    print(f"wrote {name}")
+    for name in stale:
+        print(f"wrote {name}")
     return 0
 
 

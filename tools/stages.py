@@ -93,6 +93,8 @@ def all_stages() -> list[Stage]:
         Stage("reference", "lint", reference),
         Stage("dead-code", "lint", dead_code),
         Stage("duplicates", "lint", duplicates),
+        Stage("lua", "lint", lua),
+        Stage("luacheck", "lint", luacheck),
     ]
     stages = [
         Stage(f"integration-{core}", "integration", functools.partial(integration, core=core), alone="machine")
@@ -188,6 +190,16 @@ def duplicates(run: Run) -> Count:
     for options in TOO_MUCH_ALIKE:
         total += run.check(environments.checkers(), [*command, *options], run.tree())
     return total
+
+
+def lua(run: Run) -> Count:
+    return run.check(environments.checkers(), ["python", "tools/lua.py", "--check"], REPOSITORY)
+
+
+def luacheck(run: Run) -> Count:
+    if not shutil.which("luacheck"):
+        raise Skip("there is no luacheck; on Debian and its like it is in the package lua-check")
+    return run.check(environments.checkers(), ["python", "tools/luacheck.py"], REPOSITORY)
 
 
 def sanity(run: Run, core: str, tests: tuple[str, ...]) -> Count:

@@ -2,6 +2,23 @@
 -- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
+-- The runs of a submission are registered, all or none; those that are registered already stay as they are.
+-- ARGV     1 number of runs, and of each
+--          2 cluster_id
+--          3 digest of the registration
+--          4 retention in ms
+--          5 number of fields and values
+--          6… field, value, field, value, …
+--          number of nodes, and of each: name, job_id, {job_id, roles} as JSON, record as JSON
+-- register_runs answers with the number of new runs or an error, where more arguments begin, and the set of new runs.
+--
+-- @include vocabulary
+-- @include time
+-- @include run
+-- @include expiry
+-- @include events
+-- @include purge
+
 local function register_runs()
   purge()
   local prefix, count = run, tonumber(ARGV[1])

@@ -253,6 +253,8 @@ class EventName(Word):
     TAKEN = "taken"
     GIVEN_BACK = "given_back"
     HANDED_IN = "handed_in"
+    WORKER_LOST = "worker_lost"
+    SEND = "send"
     PREPARED = "prepared"
     LEFT = "left"
     # Of a node: what its supervisor says

@@ -65,11 +65,11 @@ class Book:
 
     def release(self, cluster_id: str, machine: str) -> bool:
         """A machine is clean again; False when the run did not hold it."""
-        return bool(self._run(commands.RELEASE_MACHINE, cluster_id, machine))
+        return bool(self._run(commands.FREE_MACHINE, cluster_id, machine))
 
     def withdraw(self, cluster_id: str) -> None:
         """The run waits no longer."""
-        self._run(commands.WITHDRAW, cluster_id)
+        self._run(commands.LEAVE_LINE, cluster_id)
 
     def renew(self, cluster_id: str, lease: float) -> None:
         """The holder is alive; a run that holds nothing is not affected."""
@@ -91,7 +91,7 @@ class Book:
         import redis
 
         try:
-            waited, *found = self._run(commands.RESERVE, cluster_id, int(lease * 1000))
+            waited, *found = self._run(commands.RESERVE_MACHINES, cluster_id, int(lease * 1000))
         except redis.exceptions.ResponseError as error:
             code, _space, reason = str(error).partition(" ")
             if code == "OVER":

@@ -80,7 +80,7 @@ class Coordinator:
         Runs that are registered already stay as they are.
         """
         arguments = _registrations(plan, lease, retention, run_timeout, {})
-        return bool(self._run(commands.REGISTER, self._keys(""), arguments, "the submission"))
+        return bool(self._run(commands.REGISTER_RUNS, self._keys(""), arguments, "the submission"))
 
     def submit(
         self,
@@ -171,7 +171,7 @@ class Coordinator:
     def abort(self, cluster_id: str, reason: t.Mapping[str, t.Any] | None = None, *, dry: bool = False) -> bool:
         """Abort a run from outside. False when it has its verdict already."""
         text = compact(records.make_reason(reason, kind="abort"))
-        return bool(self._run_cluster(commands.ABORT, cluster_id, [text, int(dry)]))
+        return bool(self._run_cluster(commands.ABORT_RUN, cluster_id, [text, int(dry)]))
 
     def arrive(
         self,
@@ -240,10 +240,10 @@ class Coordinator:
     def renew(self, cluster_id: str, nodes: t.Sequence[str], seconds: float) -> None:
         """Promise that these nodes are heard from again within so many seconds."""
         if nodes:
-            self._run_cluster(commands.RENEW, cluster_id, [int(seconds * 1000), *nodes])
+            self._run_cluster(commands.RENEW_LEASES, cluster_id, [int(seconds * 1000), *nodes])
 
     def release_lease(self, cluster_id: str, node: str) -> None:
-        self._run_cluster(commands.RELEASE_LEASE, cluster_id, [node])
+        self._run_cluster(commands.DROP_LEASE, cluster_id, [node])
 
     def sweep(self, cluster_id: str) -> Reason | None:
         """Abort the run if a lease or a deadline has passed; the reason if the run is aborted, by this or before."""
@@ -262,7 +262,7 @@ class Coordinator:
 
     def event(self, cluster_id: str, node: str | None, what: str, data: t.Any = None) -> None:
         text = "" if data is None else compact(data)
-        self._run_cluster(commands.EVENT, cluster_id, [secrets.token_hex(8), node or "", what, text])
+        self._run_cluster(commands.RECORD_EVENT, cluster_id, [secrets.token_hex(8), node or "", what, text])
 
     # Messages
 
@@ -270,7 +270,7 @@ class Coordinator:
         """Append a message for the whole run; returns its position."""
         records.check_name("message key", key)
         arguments = [secrets.token_hex(8), node, key, value, MESSAGES_KEPT]
-        return str(self._run_cluster(commands.SEND, cluster_id, arguments))
+        return str(self._run_cluster(commands.SEND_MESSAGE, cluster_id, arguments))
 
     def receive(
         self, cluster_id: str, key: str, *, position: str = "0", slice_seconds: float = DEFAULT_SLICE
@@ -377,13 +377,13 @@ class Coordinator:
     def close_run(self, cluster_id: str) -> bool:
         """A run is over and all of its nodes are clean; from now on counts how long it is kept."""
         reason = records.make_reason({"text": "the run was closed before it had finished"}, kind="abort")
-        return bool(self._run_cluster(commands.CLOSE, cluster_id, [compact(reason)]))
+        return bool(self._run_cluster(commands.CLOSE_RUN, cluster_id, [compact(reason)]))
 
     def remove(self, cluster_id: str, *, dry: bool = False) -> bool:
         """Forget a run now. False when there is none of that name."""
         reason = records.make_reason({"text": "the run was removed before it had finished"}, kind="abort")
         arguments = [cluster_id, compact(reason), int(dry)]
-        return bool(self._run(commands.REMOVE, self._keys(""), arguments, f"run {cluster_id}"))
+        return bool(self._run(commands.REMOVE_RUN, self._keys(""), arguments, f"run {cluster_id}"))
 
     # Within
 
@@ -408,8 +408,9 @@ class Coordinator:
             "" if retry is None else retry,
             retries,
             int(dry),
+            0,
         ]
-        verdict, reason, position, missing, changed, tries, waited, lease = self._run_job(
+        verdict, reason, position, missing, changed, tries, waited, lease, *_who = self._run_job(
             commands.ARRIVE, job_id, arguments, barrier=barrier
         )
         return Arrival(

@@ -68,7 +68,7 @@ class Queues:
 
         arguments = (worker.machine, worker.queue, worker.token, worker.host, int(worker.lease * 1000), int(idle))
         try:
-            job_id, position = self._run(commands.WORKER_COMES, *arguments)
+            job_id, position = self._run(commands.REGISTER_WORKER, *arguments)
         except redis.exceptions.ResponseError as error:
             there = str(error).partition(" ")[2]
             raise CoordinationError(
@@ -91,7 +91,7 @@ class Queues:
 
         :raises GivenUp: it was given up as dead, or another process has taken its place.
         """
-        answer = self._run(commands.WORKER_RENEWS, worker.machine, worker.token, int(worker.lease * 1000))
+        answer = self._run(commands.RENEW_WORKER, worker.machine, worker.token, int(worker.lease * 1000))
         if answer is None:
             raise GivenUp(f"the worker on {worker.machine} has been given up: it was not heard from in time")
         return answer or None
@@ -116,17 +116,17 @@ class Queues:
 
     def done(self, machine: str, token: str, job_id: str) -> bool:
         """A node job is over, and its results are handed in. False when another worker has taken it meanwhile."""
-        return bool(self._run(commands.WORKER_DONE, machine, token, job_id))
+        return bool(self._run(commands.FINISH_JOB, machine, token, job_id))
 
     def leave(self, machine: str, token: str) -> None:
         """The worker is gone. Its node job goes back to the queue, or its run aborts if a barrier was passed."""
-        self._run(commands.WORKER_LEAVES, machine, token)
+        self._run(commands.UNREGISTER_WORKER, machine, token)
 
     # Looking
 
     def turn(self) -> None:
         """Give up what has died, and give out what can be given. Every other call does so too."""
-        self._run(commands.TURN)
+        self._run(commands.GO_ALONG_LINE)
 
     def open_jobs(self, cluster_ids: t.Sequence[str]) -> dict[str, str | None]:
         """The node jobs that are not over, with the machine whose worker holds them, None for those that wait."""

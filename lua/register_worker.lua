@@ -2,13 +2,27 @@
 -- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- machine, queue, token, where it runs, lease in ms, whether it wants a node job. One that comes from the same place takes
--- over: what the one before it has held is given back or aborted.
--- @include prelude
--- @include scheduler
+-- A worker is there. One that comes from the same place as the one before it takes over: what that one held is given back,
+-- or its run is aborted.
+-- KEYS     cluster_state, id2cluster, runs, what the keys of runs begin with
+-- ARGV     1 machine
+--          2 queue
+--          3 token of the worker
+--          4 where it runs
+--          5 lease in ms
+--          6 "1" if it wants a node job
+-- Answer   1 the node job that it has been given, or ""
+--          2 position in its calls, after which to wait for one
+-- Errors   OCCUPIED …  a worker from elsewhere, which follows, has this machine
+--
+-- @include time
+-- @include shared
+-- @include workers
+-- @include lost
+-- @include schedule
 
 local machine, queue, token, host, lease, idle = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
-forget_the_dead()
+give_up_the_lost()
 local left
 local known = redis.call('HMGET', worker(machine), 'token', 'host', 'since')
 if known[1] and known[1] ~= token then
