@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The faults that can be planted in a file: those of its Python and those of its Lua, in an order that does not change."""
+"""The faults that can be planted in a file of Python or Lua, in an order that does not change."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import collections.abc as c
 import dataclasses
 import functools
 import hashlib
-import io
-import tokenize
 
 from mutants import lua, python
 
@@ -26,8 +24,7 @@ class Fault:
     kind: str
     line: int
     make: c.Callable[[], str | None]
-    # The Lua that is to be compiled: where it starts, and how much of the file follows it.
-    lua: tuple[int, int] | None = None
+    is_lua: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +48,9 @@ def faults_of(name: str, source: str) -> list[Fault]:
         for kind, line, make in python.faults_of_cosmic_ray(source):
             faults.append(Fault(kind, line, make))
         for edit in python.statements_left_out(source):
-            faults.append(of_edit("LeaveOut", source, 0, edit))
-    for start, end in lua_in(name, source):
-        for edit in lua.faults(source[start:end]):
-            faults.append(of_edit("Lua", source, start, edit, (start, len(source) - end)))
+            faults.append(of_edit("LeaveOut", source, edit))
+    else:
+        faults += [of_edit("Lua", source, edit, is_lua=True) for edit in lua.faults(source)]
     lines = source.splitlines()
     seen: dict[str, int] = {}
     keys: dict[int, str] = {}
@@ -65,28 +61,8 @@ def faults_of(name: str, source: str) -> list[Fault]:
     return [faults[number] for number in sorted(keys, key=lambda number: keys[number])]
 
 
-def of_edit(kind: str, source: str, offset: int, edit: lua.Edit, piece: tuple[int, int] | None = None) -> Fault:
-    moved = dataclasses.replace(edit, start=edit.start + offset, end=edit.end + offset)
-    return Fault(kind, source.count("\n", 0, moved.start) + 1, functools.partial(moved.apply, source), piece)
-
-
-def lua_in(name: str, source: str) -> list[tuple[int, int]]:
-    """Where there is Lua: all of a file of it, or what is between three quotes and is no documentation."""
-    if name.endswith(".lua"):
-        return [(0, len(source))]
-    starts = [0]
-    for line in source.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    pieces = []
-    before = tokenize.NEWLINE
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        is_documentation = before in (tokenize.NEWLINE, tokenize.INDENT)
-        if token.string.startswith('"""') and "redis.call(" in token.string and not is_documentation:
-            start, end = (starts[line - 1] + column for line, column in (token.start, token.end))
-            pieces.append((start + 3, end - 3))
-        if token.type not in (tokenize.NL, tokenize.COMMENT):
-            before = token.type
-    return pieces
+def of_edit(kind: str, source: str, edit: lua.Edit, *, is_lua: bool = False) -> Fault:
+    return Fault(kind, source.count("\n", 0, edit.start) + 1, functools.partial(edit.apply, source), is_lua)
 
 
 def mutant_of(source: str, fault: Fault, compiles: c.Callable[[str], bool]) -> Mutant | None:
@@ -94,9 +70,8 @@ def mutant_of(source: str, fault: Fault, compiles: c.Callable[[str], bool]) -> M
     text = fault.make()
     if text is None or text == source:
         return None
-    if fault.lua:
-        start, rest = fault.lua
-        if not compiles(text[start : len(text) - rest]):
+    if fault.is_lua:
+        if not compiles(text):
             return None
     else:
         try:

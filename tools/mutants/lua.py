@@ -4,7 +4,7 @@
 
 """Faults for a piece of Lua: small edits, each of which leaves text that may still be compiled.
 
-There is no mutation tester for Lua that reads version 5.1 as Redis runs it, and none that reads it inside of Python.
+There is no mutation tester for Lua that reads version 5.1 as Redis runs it.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 """Faults for Python: those of cosmic-ray that a person might make, and statements left out, which it does not know.
 
 cosmic-ray rather than mutmut, because its operators can be used without its way to run tests. mutmut 3 writes all mutants
-of a function into one module and chooses one while it runs: that reaches neither a program that is started from the
-file's text, as the supervisor is, nor Lua.
+of a function into one module and chooses one while it runs: that does not reach a program that is started from the
+file's text, as the supervisor is.
 """
 
 from __future__ import annotations

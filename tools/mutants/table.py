@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from environments import REPOSITORY
+
 REAL = "tests/real"
 UNIT = "tests/unit/plugins"
 UTILS = "plugins/module_utils"
@@ -19,9 +21,14 @@ LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link
 NODE = (f"{REAL}/node/test_runner.py", f"{REAL}/node/test_undo.py", f"{REAL}/node/test_supervisor.py")
 JOBS = (f"{UNIT}/plugin_utils/test_job*.py",)
 
-# Each file's tests, as patterns of files. One that matches nothing is no error, as long as another does. Their order means
-# nothing: the quickest are run first.
+# The one that is left out is written by tools/lua.py.
+LUA = sorted(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("lua/**/*.lua") if path.stem != "vocabulary")
+# They are many and small: where no files are chosen, each gets so many faults at most.
+FAULTS_OF_LUA = 4
+
+# Each file's tests, as patterns of files. Their order means nothing: the quickest are run first.
 TESTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(LUA, COORDINATION),
     f"{UTILS}/_coordination/coordinator.py": COORDINATION,
     f"{UTILS}/_links/changes.py": LINKS,
     f"{UTILS}/_links/records.py": LINKS,

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import subprocess
+import sys
 import time
 import typing as t
 
@@ -20,6 +21,7 @@ from environments import Environment
 from mutants.faults import Mutant
 
 BASELINE_SECONDS = 1200
+LUA_MODULE = "plugins/module_utils/_coordination/_lua.py"
 # pytest's exit codes: a test failed; or what the tests import could not be imported.
 PASSED, FAILED, INTERRUPTED, USAGE = 0, 1, 2, 4
 NOT_IMPORTED = "ImportError while loading conftest"
@@ -62,16 +64,21 @@ class Tree(Copy):
 
     @contextlib.contextmanager
     def planted(self, name: str, mutant: Mutant) -> t.Iterator[None]:
-        path = self.root / name
-        before = path.read_text(encoding="utf-8")
-        path.write_text(mutant.text, encoding="utf-8")
+        # What is in lua/ reaches the tests by the module that is written from it.
+        names = [name, LUA_MODULE] if name.endswith(".lua") else [name]
+        before = {self.root / name: (self.root / name).read_text(encoding="utf-8") for name in names}
+        (self.root / name).write_text(mutant.text, encoding="utf-8")
+        if LUA_MODULE in names:
+            subprocess.run([sys.executable, "tools/lua.py"], cwd=self.root, check=True, stdout=subprocess.DEVNULL)
         # By its second and its size Python knows whether what it has compiled is still the same.
         self._planted += 1
-        os.utime(path, (self._planted, self._planted))
+        for path in before:
+            os.utime(path, (self._planted, self._planted))
         try:
             yield
         finally:
-            path.write_text(before, encoding="utf-8")
+            for path, text in before.items():
+                path.write_text(text, encoding="utf-8")
 
     def measure(self, tests: list[str]) -> Baseline:
         started = time.monotonic()

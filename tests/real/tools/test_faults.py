@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import sys
 
 import pytest
 
+import environments
 from mutants import lua, python
-from mutants.faults import Fault, lua_in, mutant_of, of_edit
+from mutants.faults import Fault, Mutant, faults_of, mutant_of, of_edit
+from mutants.trees import LUA_MODULE, Tree
 
 
 @pytest.mark.parametrize(
@@ -103,46 +106,21 @@ def test_statements_of_python(body: str, left_out: list[str]) -> None:
         ast.parse(edit.apply(source))
 
 
-TWO_PIECES = '''\
-"""redis.call( is only spoken of."""
-A = """
-redis.call('DEL', a)
-"""
-def f():
-    """redis.call( again."""
-    return script(
-        # A remark.
-        """
-redis.call('GET', b)
-""" + "redis.call('SET')" + """no Lua"""
-    )
-'''
-
-
-def test_lua_is_found_in_python() -> None:
-    pieces = [TWO_PIECES[start:end] for start, end in lua_in("a.py", TWO_PIECES)]
-    assert pieces == ["\nredis.call('DEL', a)\n", "\nredis.call('GET', b)\n"]
-
-
-def test_a_file_of_lua_is_all_lua() -> None:
-    assert lua_in("a.lua", "return 1\n") == [(0, 9)]
-
-
 def test_a_fault_says_what_it_changed() -> None:
-    start, end = lua_in("a.py", TWO_PIECES)[1]
-    (edit,) = lua.faults(TWO_PIECES[start:end])
+    source = "-- Remark.\nredis.call('GET', b)\n"
+    (edit,) = lua.faults(source)
     asked = []
 
     def compiles(text: str) -> bool:
         asked.append(text)
         return True
 
-    fault = of_edit("Lua", TWO_PIECES, start, edit, (start, len(TWO_PIECES) - end))
-    mutant = mutant_of(TWO_PIECES, fault, compiles)
+    fault = of_edit("Lua", source, edit, is_lua=True)
+    mutant = mutant_of(source, fault, compiles)
     assert mutant is not None
-    assert asked == ["\n\n"]
-    assert str(mutant) == "10: redis.call('GET', b)  →  (left out)"
-    assert mutant_of(TWO_PIECES, fault, lambda text: False) is None
+    assert asked == ["-- Remark.\n\n"]
+    assert str(mutant) == "2: redis.call('GET', b)  →  (left out)"
+    assert mutant_of(source, fault, lambda text: False) is None
 
 
 @pytest.mark.parametrize("text", ["a = 1\n", "a  =  1\n", "a = = 1\n", None])
@@ -151,9 +129,20 @@ def test_what_changes_nothing_or_cannot_be_read_is_no_fault(text: str | None) ->
 
 
 def test_all_lua_of_the_collection_can_be_read(repository: pathlib.Path) -> None:
-    read = 0
-    for path in [*repository.glob("plugins/**/*.py"), *repository.glob("plugins/**/*.lua")]:
-        source = path.read_text()
-        for start, end in lua_in(path.name, source):
-            read += len(list(lua.faults(source[start:end])))
-    assert read > 500
+    found = [faults_of(path.name, path.read_text()) for path in repository.glob("lua/**/*.lua")]
+    assert sum(map(len, found)) > 500
+
+
+def test_a_fault_in_lua_reaches_the_module_of_the_copy() -> None:
+    environment = environments.Environment("tests", pathlib.Path(sys.prefix), "3")
+    tree = Tree(environment)
+    try:
+        module, name = tree.root / LUA_MODULE, "lua/sweep.lua"
+        before = module.read_text()
+        source = (tree.root / name).read_text()
+        with tree.planted(name, Mutant(1, "", "", source.replace("judge()", ""))):
+            assert module.read_text().count("\njudge()\n") == before.count("\njudge()\n") - 1
+        assert module.read_text() == before
+        assert (tree.root / name).read_text() == source
+    finally:
+        tree.remove()
