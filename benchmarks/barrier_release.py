@@ -16,8 +16,8 @@ import typing as t
 import redis
 from ansible_collections.lab.multidevice.benchmarks.bare_clients import BareClients, summary
 from ansible_collections.lab.multidevice.benchmarks.one_text import POLL_INTERVAL, OneText
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from support.plans import make_plan
 from support.redis_server import RedisServer, new_server
@@ -74,9 +74,9 @@ def bare(server: RedisServer, coordinator: Coordinator, waiters: int) -> dict[st
 
         plan = make_plan([["client"]] * (waiters + 1))
         cluster_id = plan["runs"][0]["cluster_id"]
-        coordinator.register(plan)
+        coordinator.registration.register(plan)
         for number in range(1, waiters + 1):
-            arrival = coordinator.arrive(f"{cluster_id}.{number}", "start")
+            arrival = coordinator.barriers.arrive(f"{cluster_id}.{number}", "start")
         blocked = BareClients(str(server.socket), waiters)
         # As whoever waits has spoken on its connection before: the subscribers have, too.
         blocked.send("PING")
@@ -86,13 +86,13 @@ def bare(server: RedisServer, coordinator: Coordinator, waiters: int) -> dict[st
         rest(waiters)
         used = cpu_seconds(server)
         begin = time.perf_counter()
-        coordinator.arrive(f"{cluster_id}.{waiters + 1}", "start")
+        coordinator.barriers.arrive(f"{cluster_id}.{waiters + 1}", "start")
         blocked.wait()
         releases.append(time.perf_counter() - begin)
         publisher.ping()
         cpu_of_releases += cpu_seconds(server) - used
         blocked.close()
-        coordinator.remove(cluster_id)
+        coordinator.runs.remove(cluster_id)
     return compared(releases, publishes) | {
         "server_cpu_us_of_a_release": round(cpu_of_releases / ROUNDS[waiters] * 1e6),
         "server_cpu_us_of_a_publish": round(cpu_of_publishes / ROUNDS[waiters] * 1e6),
@@ -122,15 +122,15 @@ def in_threads(server: RedisServer, coordinator: Coordinator, waiters: int) -> d
 
         plan = make_plan([["client"]] * (waiters + 1))
         cluster_id = plan["runs"][0]["cluster_id"]
-        coordinator.register(plan)
+        coordinator.registration.register(plan)
         jobs = [f"{cluster_id}.{number}" for number in range(1, waiters + 2)]
         for job in jobs[:-1]:
-            coordinator.arrive(job, "start")
+            coordinator.barriers.arrive(job, "start")
         waits: list[t.Callable[[], t.Any]] = [
-            functools.partial(coordinator.wait, job, "start", slice_seconds=30) for job in jobs[:-1]
+            functools.partial(coordinator.barriers.wait, job, "start", slice_seconds=30) for job in jobs[:-1]
         ]
-        releases.append(time_threads(waits, functools.partial(coordinator.arrive, jobs[-1], "start"), waiters))
-        coordinator.remove(cluster_id)
+        releases.append(time_threads(waits, functools.partial(coordinator.barriers.arrive, jobs[-1], "start"), waiters))
+        coordinator.runs.remove(cluster_id)
     return compared(releases, publishes)
 
 

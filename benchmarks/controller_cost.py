@@ -15,8 +15,8 @@ import subprocess
 import tempfile
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from support.plans import make_plan
 from support.redis_server import new_server
@@ -77,7 +77,7 @@ def lines(result: dict[str, t.Any]) -> t.Iterator[str]:
 
 def cpu_seconds(folder: pathlib.Path, coordinator: Coordinator, url: str, tasks: list[dict[str, t.Any]]) -> float:
     plan = make_plan([["client"]] * NODES)
-    coordinator.register(plan)
+    coordinator.registration.register(plan)
     nodes = plan["runs"][0]["nodes"]
     hosts = {node["node"]: {"job_id": node["job_id"]} for node in nodes}
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
@@ -101,5 +101,5 @@ def cpu_seconds(folder: pathlib.Path, coordinator: Coordinator, url: str, tasks:
         timeout=120,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    coordinator.remove(plan["runs"][0]["cluster_id"])
+    coordinator.runs.remove(plan["runs"][0]["cluster_id"])
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -18,13 +18,10 @@ import typing as t
 
 import redis.asyncio
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import (
-    LONGEST_BLOCK,
-    SIGNS_PER_LEASE,
-    Worker,
-)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import LONGEST_BLOCK
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import SIGNS_PER_LEASE, Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from support.lab_workers import lab_with_workers
 from support.plans import make_plan
@@ -70,13 +67,13 @@ def submit(coordinator: Coordinator, queues: t.Sequence[str]) -> str:
     for node, queue in zip(plan["runs"][0]["nodes"], queues, strict=True):
         node["queue"] = queue
     work = {node["job_id"]: dict(node) for node in plan["runs"][0]["nodes"]}
-    coordinator.submit(plan, work)
+    coordinator.registration.submit(plan, work)
     return str(plan["runs"][0]["cluster_id"])
 
 
 def forget(coordinator: Coordinator) -> None:
-    for run in coordinator.runs():
-        coordinator.remove(run["cluster_id"])
+    for run in coordinator.history.runs():
+        coordinator.runs.remove(run["cluster_id"])
 
 
 def submissions(coordinator: Coordinator) -> dict[str, int]:
@@ -90,7 +87,7 @@ def submissions(coordinator: Coordinator) -> dict[str, int]:
             begin = time.perf_counter()
             run = submit(coordinator, ["a", "b", "c"])
             seconds += time.perf_counter() - begin
-            coordinator.remove(run)
+            coordinator.runs.remove(run)
         rates[str(waiting)] = round(SUBMISSIONS / seconds)
         forget(coordinator)
     return rates
@@ -106,13 +103,13 @@ def next_node_job(coordinator: Coordinator) -> dict[str, float]:
         for _ in range(50):
             submit(coordinator, ["a"])
         times = []
-        coordinator.queues.come(worker)
+        coordinator.queues.register(worker)
         for _ in range(50):
             job = coordinator.queues.renew(worker)
             assert job is not None
             begin = time.perf_counter()
-            coordinator.queues.done("a", "1", job)
-            coordinator.queues.come(worker)
+            coordinator.queues.finish_job("a", "1", job)
+            coordinator.queues.register(worker)
             times.append((time.perf_counter() - begin) * 1000)
         coordinator.queues.leave("a", "1")
         found[str(waiting)] = round(statistics.median(times), 2)
@@ -143,7 +140,8 @@ async def idle_workers(server: RedisServer, coordinator: Coordinator) -> dict[st
 
 async def idle_worker(client: redis.asyncio.Redis, number: int, stop: asyncio.Event) -> None:
     """What the relay of a waiting worker does."""
-    machine, keys = f"m-{number}", commands.keys("sched/")
+    machine = f"m-{number}"
+    keys = [f"sched/{name}" for name in ("cluster_state", "id2cluster", "runs", "cluster/")]
     lease = int(LEASE * 1000)
     await asyncio.sleep(number / IDLE_WORKERS * 3)
     await client.eval(commands.REGISTER_WORKER.text, 4, *keys, machine, f"q-{number}", "1", "here", lease, 1)
@@ -201,8 +199,8 @@ def start() -> dict[str, t.Any]:
 
 
 def seconds_to_first_script(coordinator: Coordinator) -> float:
-    cluster_id = coordinator.runs()[-1]["cluster_id"]
-    wait_until("the run is over", lambda: coordinator.info(cluster_id)["result"] is not None, 60)
-    events = coordinator.events(cluster_id)
+    cluster_id = coordinator.history.runs()[-1]["cluster_id"]
+    wait_until("the run is over", lambda: coordinator.history.info(cluster_id)["result"] is not None, 60)
+    events = coordinator.history.events(cluster_id)
     queued = next(event["time"] for event in events if event["what"] == "queued")
     return float(next(event["time"] for event in events if event["what"] == "script") - queued)

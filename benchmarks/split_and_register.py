@@ -12,8 +12,8 @@ import time
 import typing as t
 
 from ansible_collections.lab.multidevice.benchmarks.bare_clients import summary
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from support.plans import fresh_submission_id
@@ -59,13 +59,13 @@ def measure(coordinator: Coordinator, nodes: int) -> dict[str, t.Any]:
                 str(folder / "job.yaml"), submission_id=fresh_submission_id(), direct_network="10.0.0.0/8"
             )
             middle = time.perf_counter()
-            coordinator.register(plan)
+            coordinator.registration.register(plan)
             end = time.perf_counter()
             assert len(plan["runs"][0]["nodes"]) == nodes
             splits.append(middle - begin)
             registers.append(end - middle)
             totals.append(end - begin)
-            coordinator.remove(plan["runs"][0]["cluster_id"])
+            coordinator.runs.remove(plan["runs"][0]["cluster_id"])
     total = summary(totals)
     return {
         "total": total,

@@ -12,8 +12,8 @@ import typing as t
 
 import redis
 from ansible_collections.lab.multidevice.benchmarks.one_text import OneText
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from support.plans import make_plan
 from support.redis_server import RedisServer, new_server
@@ -47,10 +47,12 @@ def lines(result: dict[str, t.Any]) -> t.Iterator[str]:
 def cost(server: RedisServer, coordinator: Coordinator, size: int) -> dict[str, t.Any]:
     plan = make_plan([["client"]] * size)
     cluster_id = plan["runs"][0]["cluster_id"]
-    coordinator.register(plan)
-    coordinator.report(f"{cluster_id}.1", "started")
-    ours = measure(server.client(), lambda sample: coordinator.report(f"{cluster_id}.{sample}", "finished"), "evalsha")
-    coordinator.remove(cluster_id)
+    coordinator.registration.register(plan)
+    coordinator.nodes.report(f"{cluster_id}.1", "started")
+    ours = measure(
+        server.client(), lambda sample: coordinator.nodes.report(f"{cluster_id}.{sample}", "finished"), "evalsha"
+    )
+    coordinator.runs.remove(cluster_id)
     cluster = OneText(server.client(), "original")
     cluster.begin(size)
     original = measure(server.client(), lambda sample: cluster.report(f"job-{sample}", "finish"), "get", "set")
@@ -97,15 +99,18 @@ def all_at_once(reports: t.Sequence[t.Callable[[], t.Any]]) -> None:
 def lost(server: RedisServer, coordinator: Coordinator) -> int:
     plan = make_plan([["client"]] * REPORTERS)
     cluster_id = plan["runs"][0]["cluster_id"]
-    coordinator.register(plan)
+    coordinator.registration.register(plan)
     clients = [Coordinator.connect(RedisSettings(url=server.url)) for _ in range(REPORTERS)]
     all_at_once(
-        [functools.partial(one.report, f"{cluster_id}.{number}", "finished") for number, one in enumerate(clients, 1)]
+        [
+            functools.partial(one.nodes.report, f"{cluster_id}.{number}", "finished")
+            for number, one in enumerate(clients, 1)
+        ]
     )
     for one in clients:
         one.close()
-    nodes = coordinator.info(cluster_id)["nodes"].values()
-    coordinator.remove(cluster_id)
+    nodes = coordinator.history.info(cluster_id)["nodes"].values()
+    coordinator.runs.remove(cluster_id)
     return sum(node["state"] != "finish" for node in nodes)
 
 

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.barrier import BARRIER
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Arrival, cluster_of
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.barrier import (
+    BARRIER,
+    wait,
+    who_and_how_long,
+)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Arrival
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._format import names
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Report, make_reason
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 
 Result = dict[str, t.Any]
@@ -27,32 +32,39 @@ class ActionModule(DelegatedAction):
             options["pause"] = (self.play.rounds - 1) * options["slice"]
 
     def work(self, options: Result) -> Result:
+        """Arrive or wait; what arriving answers is enough to see whether waiting is in vain."""
         if options["operation"] == "arrive" or self._task.check_mode:
             return super().work(options)
-        arrival = self._arrive_and_abort_if_in_vain(options)
+        coordinator = self.connect(options)
+        arrival = coordinator.barriers.arrive(
+            options["job_id"],
+            options["name"],
+            pause=options["pause"],
+            tell_missing=True,
+            **who_and_how_long(options),
+        )
+        why = self._why_in_vain(options, arrival)
+        if why:
+            coordinator.nodes.report(options["job_id"], Report.ABORT, make_reason(why))
         if self.play.rounds > 1:
             # Those that are awaited may need this very fork to come.
             options["slice"] = min(options["slice"], FIRST_SLICE * 2 ** min(arrival.retries, 16))
-        result = super().work(options)
+        result = wait(coordinator.barriers, options, None if why else arrival)
         result["changed"] |= arrival.changed
         return result
 
-    def _arrive_and_abort_if_in_vain(self, options: Result) -> Arrival:
-        coordinator, job_id, barrier = self.connect(options), options["job_id"], options["name"]
-        about = {key: options[key] for key in ("nodes", "roles", "timeout")}
-        arrival = coordinator.arrive(job_id, barrier, **about)
+    def _why_in_vain(self, options: Result, arrival: Arrival) -> str | None:
         # Where hosts have other names than the nodes, nothing is known of who drives whom.
-        if arrival.verdict is None and coordinator.node(job_id)["node"] == self.play.host:
-            missing = [node["node"] for node in coordinator.missing(cluster_of(job_id), barrier)]
-            outside = self.play.outside(missing)
-            why = self.play.obstacle(missing) or self._nobody_else(options, outside)
-            if why:
-                coordinator.report(job_id, "abort", {"text": why})
-            elif outside and not arrival.retries:
-                self._display.display(
-                    f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it"
-                )
-        return arrival
+        if arrival.verdict or arrival.node != self.play.host:
+            return None
+        missing = [node["node"] for node in arrival.missing_nodes or []]
+        outside = self.play.outside(missing)
+        why = self.play.obstacle(missing) or self._nobody_else(options, outside)
+        if outside and not why and not arrival.retries:
+            self._display.display(
+                f"{self.play.host} waits for {names(outside)}: another ansible-playbook has to bring it"
+            )
+        return why
 
     def _nobody_else(self, options: Result, outside: list[str]) -> str | None:
         """Why nobody brings the nodes that are no hosts of the play; None if another ansible-playbook can."""

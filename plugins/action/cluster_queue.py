@@ -10,12 +10,12 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.queue import QUEUE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import check_submission_id, is_name
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     Exchange,
     open_exchange,
@@ -35,7 +35,7 @@ class ActionModule(DelegatedAction):
         if options["state"] != "collected" or self._task.check_mode:
             return super().work(options)
         coordinator = self.connect(options)
-        plan = coordinator.plan(options["submission_id"])
+        plan = coordinator.registration.plan(options["submission_id"])
         self._wait(coordinator, plan, options["timeout"])
         return {"changed": True, "plan": plan, "missing": self._collect(coordinator, plan, options)}
 
@@ -45,7 +45,7 @@ class ActionModule(DelegatedAction):
         positions = dict.fromkeys(ids, "0")
         deadline = time.monotonic() + timeout
         while True:
-            coordinator.queues.turn()
+            coordinator.queues.go_along_line()
             open_jobs = coordinator.queues.open_jobs(ids)
             if not open_jobs:
                 return
@@ -54,7 +54,7 @@ class ActionModule(DelegatedAction):
                     f"submission {plan['submission_id']} is not over after {timeout:g} s: "
                     + ", ".join(_who(plan, job_id, machine) for job_id, machine in open_jobs.items())
                 )
-            coordinator.follow(positions, LOOK)
+            coordinator.history.follow(positions, LOOK)
 
     def _collect(self, coordinator: Coordinator, plan: Result, options: Result) -> list[str]:
         """Fetch what the workers have handed in; returns the node jobs of which there is nothing, or nothing whole."""
@@ -67,7 +67,7 @@ class ActionModule(DelegatedAction):
                 who = f"{node['node']} in run {run['cluster_id']}"
                 target = dest / "runs" / str(int(run["number"])) / "nodes" / node["node"]
                 try:
-                    exchange = open_exchange(coordinator.queues.work(node["job_id"])["exchange"], settings)
+                    exchange = open_exchange(coordinator.queues.work_of(node["job_id"])["exchange"], settings)
                     if not _fetch(exchange, result_name(node["job_id"]), target):
                         missing.append(who)
                 except (CoordinationError, NodeError) as error:

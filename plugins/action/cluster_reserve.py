@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.reserve import RESERVE
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Report, make_reason
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.delegated import DelegatedAction
 
 Result = dict[str, t.Any]
@@ -30,13 +31,13 @@ class ActionModule(DelegatedAction):
 
     def _abort_if_in_vain(self, options: Result) -> None:
         coordinator, job_id = self.connect(options), options["job_id"]
-        nodes = coordinator.info(cluster_of(job_id))["nodes"]
+        nodes = coordinator.history.info(cluster_of(job_id))["nodes"]
         # Where hosts have other names than the nodes, nothing is known of who drives whom.
         if nodes.get(self.play.host, {}).get("job_id") != job_id:
             return
         why = self.play.obstacle(nodes)
         if why:
-            coordinator.report(job_id, "abort", {"text": why})
+            coordinator.nodes.report(job_id, Report.ABORT, make_reason(why))
             raise InputError(why)
 
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:

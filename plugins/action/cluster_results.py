@@ -39,9 +39,9 @@ class ActionModule(DelegatedAction):
                 relay.call("promise_results", plan=plan, dest=dest, redis=redis)
             return {"changed": False}
         coordinator = self.connect(options)
-        result = write_results(plan, options["dest"], read_runs(coordinator, plan), dry=self._task.check_mode)
+        result = write_results(plan, options["dest"], read_runs(coordinator.history, plan), dry=self._task.check_mode)
         if not self._task.check_mode:
-            close_runs(coordinator, plan)
+            close_runs(coordinator.runs, plan)
         return self._completed(result)
 
     def delegate(self, options: Result, variables: Result) -> Result:

@@ -7,12 +7,12 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import check_queueing
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.split import (
     SPLIT,
     registration,
     split_result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.registration import check_queueing
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_LIMIT
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
@@ -55,7 +55,9 @@ class ActionModule(DelegatedAction):
         }
         jobs = queued_node_jobs(plan, trees, exchange=options["exchange"], settings=settings)
         queued = {key: options[key] for key in ("priority", "queue_timeout")}
-        return split_result(plan, changed=self.connect(options).submit(plan, jobs, **queued, **registration(options)))
+        return split_result(
+            plan, changed=self.connect(options).registration.submit(plan, jobs, **queued, **registration(options))
+        )
 
     def _offer_trees(self, options: Result) -> dict[str, str]:
         """Put the script trees where the workers find them; returns their checksums by folder."""

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
-from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_LEASE
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_EXCHANGE, DEFAULT_LEASE
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import (
     CoordinationError,
     InputError,
@@ -39,7 +39,7 @@ class ActionModule(ControllerAction):
         "queue": {"type": "str"},
         "machine": {"type": "str"},
         "spool": {"type": "path"},
-        "exchange": {"type": "str", "default": exchange.REDIS},
+        "exchange": {"type": "str", "default": DEFAULT_EXCHANGE},
         "lease": {"type": "float", "default": DEFAULT_LEASE},
         "timeout": {"type": "float", "default": 0},
         "job_id": {"type": "str"},
@@ -103,7 +103,7 @@ class ActionModule(ControllerAction):
                 return {"changed": False, "job": None}
             job_id = relay.call("worker_take", slice=min(left, SLICE), timeout=SLICE + 60)["job_id"]
         coordinator = self.connect(options)
-        work = coordinator.queues.work(job_id)
+        work = coordinator.queues.work_of(job_id)
         job = spool.job(job_id)
         job.begin(work)
         try:
@@ -111,7 +111,7 @@ class ActionModule(ControllerAction):
         except MultideviceError as error:
             # It would be so for the next worker too.
             text = f"{options['machine'] or platform.node()}: {error}"
-            coordinator.report(job_id, Report.FAILED, make_reason(text, kind=ReasonKind.FAILED))
+            coordinator.nodes.report(job_id, Report.FAILED, make_reason(text, kind=ReasonKind.FAILED))
             raise
         return {"changed": True, "job": {**work, "archives": archives, "results": str(job.results)}}
 

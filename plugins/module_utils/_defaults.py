@@ -20,5 +20,7 @@ DEFAULT_GRACE = 1.0
 DEFAULT_RESULTS_LIMIT = 100 * 1048576
 # For each folder of scripts, packed.
 DEFAULT_TREES_LIMIT = 64 * 1048576
+# What scripts and results of queued runs go through.
+DEFAULT_EXCHANGE = "redis"
 DEFAULT_RESULTS_DIR = "results"
 DEFAULT_NETWORK = "192.168.222.0/24"

@@ -19,14 +19,14 @@ import urllib.parse
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._archives import file_digest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_EXCHANGE
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
 
 if t.TYPE_CHECKING:
     import redis
 
-REDIS = "redis"
 PIECE = 524288
 UPLOAD_LIFE_MS = 600000
 HTTP_TIMEOUT = 60
@@ -60,7 +60,7 @@ def open_exchange(where: str, settings: RedisSettings) -> Exchange:
 
     :raises InputError: it is none of these.
     """
-    if where == REDIS:
+    if where == DEFAULT_EXCHANGE:
         return RedisExchange(settings)
     if where.startswith(("http://", "https://")):
         parts = urllib.parse.urlsplit(where)
@@ -81,7 +81,7 @@ class RedisExchange(Exchange):
     """A file is a list of pieces of half a megabyte at most, after a first item with its checksum."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._client = Client(settings, text=False)
+        self._client = Connection(settings, text=False)
         self._prefix = settings.prefix
 
     def put(self, name: str, source: Path, *, keep_seconds: float) -> None:

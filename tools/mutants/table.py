@@ -14,8 +14,16 @@ UTILS = "plugins/module_utils"
 CONTROLLER = "plugins/plugin_utils"
 
 COORDINATION = tuple(
-    f"{REAL}/coordination/test_{name}.py"
-    for name in ("protocol", "registering", "limits", "queues", "book", "follow", "state_machine")
+    f"{REAL}/coordination/{name}.py"
+    for name in (
+        "test_protocol",
+        "test_queues",
+        "test_reservations",
+        "test_follow",
+        "test_limits",
+        "test_registering",
+        "test_state_machine",
+    )
 )
 LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link.py", f"{REAL}/links/test_changes.py")
 NODE = (f"{REAL}/node/test_runner.py", f"{REAL}/node/test_undo.py", f"{REAL}/node/test_supervisor.py")
@@ -29,14 +37,16 @@ FAULTS_OF_LUA = 4
 # Each file's tests, as patterns of files. Their order means nothing: the quickest are run first.
 TESTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(LUA, COORDINATION),
-    f"{UTILS}/_coordination/coordinator.py": COORDINATION,
+    **{
+        f"{UTILS}/_coordination/{name}.py": COORDINATION
+        for name in ("barriers", "history", "messages", "nodes", "queues", "registration", "reservations", "runs")
+    },
     f"{UTILS}/_links/changes.py": LINKS,
     f"{UTILS}/_links/records.py": LINKS,
     f"{UTILS}/_node/_runner.py": NODE,
     f"{UTILS}/_node/_undo.py": NODE,
-    f"{CONTROLLER}/_job/blocks.py": JOBS,
     f"{CONTROLLER}/_job/expand.py": JOBS,
-    f"{CONTROLLER}/_job/node_scripts.py": JOBS,
+    f"{CONTROLLER}/_job/node_plan.py": JOBS,
     f"{CONTROLLER}/_job/cluster_file.py": (
         f"{UNIT}/plugin_utils/test_cluster_file.py",
         f"{UNIT}/inventory/test_cluster.py",
@@ -44,13 +54,15 @@ TESTS: dict[str, tuple[str, ...]] = {
     f"{CONTROLLER}/_results/summary.py": (
         f"{UNIT}/plugin_utils/test_summary*.py",
         f"{UNIT}/plugin_utils/test_report.py",
-        f"{REAL}/report/test_recorded.py",
     ),
     "plugins/plugin_utils/_report/_compare.py": (
-        f"{UNIT}/plugin_utils/test_compare.py",
+        f"{UNIT}/plugin_utils/test_*compare*.py",
         f"{UNIT}/plugin_utils/test_report.py",
         f"{REAL}/report/test_compare.py",
-        f"{REAL}/report/test_recorded.py",
     ),
-    "plugins/plugin_utils/_results/archive.py": (f"{UNIT}/plugin_utils/test_results_archive.py",),
+    "plugins/plugin_utils/_results/archive.py": (
+        f"{UNIT}/plugin_utils/test_*archive*.py",
+        f"{REAL}/node/test_*archive*.py",
+        f"{REAL}/report/test_*archive*.py",
+    ),
 }

@@ -29,11 +29,6 @@ def _command(name: str) -> Command:
     return Command(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def keys(prefix: str, cluster_id: str = "") -> list[str]:
-    """KEYS of a command: of one run, or of all runs and what is shared by them."""
-    return [f"{prefix}cluster_state", f"{prefix}id2cluster", f"{prefix}runs", f"{prefix}cluster/{cluster_id}"]
-
-
 ABORT_RUN = _command("abort_run")
 ARRIVE = _command("arrive")
 CLOSE_RUN = _command("close_run")

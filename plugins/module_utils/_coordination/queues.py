@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import json
-import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands, records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.subject import Subject
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
 if t.TYPE_CHECKING:
@@ -20,8 +19,6 @@ if t.TYPE_CHECKING:
 
 # How often a worker is heard from in the time of its lease.
 SIGNS_PER_LEASE = 3
-# A server that has stopped is noticed after a little more than this.
-LONGEST_BLOCK = 5.0
 
 
 class GivenUp(CoordinationError):
@@ -43,47 +40,41 @@ class Worker:
     lease: float
 
 
-class Queues:
-    """The queues of node jobs and their workers. Safe to use from several threads; calls may be repeated without harm.
+class Queues(Subject):
+    """The queues of node jobs and their workers.
 
     The node jobs of a run enter all of their queues in one step, and leave them in one step, when each has a worker that
     is idle: a worker never holds a node job whose peers nobody has.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._prefix = client.settings.prefix
-        self._keys = commands.keys(self._prefix)
-
     # A worker's own steps
 
-    def come(self, worker: Worker, *, idle: bool = True) -> tuple[str | None, str]:
+    def register(self, worker: Worker, *, idle: bool = True) -> tuple[str | None, str]:
         """A worker is there, and wants a node job unless it says otherwise. What one before it on this machine has held
         is given back, or its run is aborted.
 
         :returns: the node job that it has been given already, and the position after which to wait for one.
         :raises CoordinationError: another machine's worker goes by this name.
         """
-        import redis
-
-        arguments = (worker.machine, worker.queue, worker.token, worker.host, int(worker.lease * 1000), int(idle))
-        try:
-            job_id, position = self._run(commands.REGISTER_WORKER, *arguments)
-        except redis.exceptions.ResponseError as error:
-            there = str(error).partition(" ")[2]
-            raise CoordinationError(
-                f"machine {worker.machine} has a worker already, on {there}; give this one another name of a machine"
-            ) from None
+        job_id, position = self._of_all(
+            commands.REGISTER_WORKER,
+            worker.machine,
+            worker.queue,
+            worker.token,
+            worker.host,
+            int(worker.lease * 1000),
+            int(idle),
+            sentences={
+                "OCCUPIED": lambda there: (
+                    f"machine {worker.machine} has a worker already, on {there}; give this one another name of a machine"
+                )
+            },
+        )
         return job_id or None, position
 
     def wait(self, worker: Worker, position: str, seconds: float) -> str | None:
         """Wait until a node job is given to the worker, at most so long. Somebody else renews its lease meanwhile."""
-        end = time.monotonic() + seconds
-        calls: dict[t.Any, t.Any] = {f"{self._worker_key(worker.machine)}/calls": position}
-        while (left := end - time.monotonic()) > 0:
-            block = max(1, int(min(left, LONGEST_BLOCK) * 1000))
-            if self._client.call(lambda r: r.xread(calls, block=block)):  # noqa: B023
-                break
+        self._connection.read({f"{self._worker_key(worker.machine)}/calls": position}, seconds)
         return self.renew(worker)
 
     def renew(self, worker: Worker) -> str | None:
@@ -91,18 +82,18 @@ class Queues:
 
         :raises GivenUp: it was given up as dead, or another process has taken its place.
         """
-        answer = self._run(commands.RENEW_WORKER, worker.machine, worker.token, int(worker.lease * 1000))
+        answer = self._of_all(commands.RENEW_WORKER, worker.machine, worker.token, int(worker.lease * 1000))
         if answer is None:
             raise GivenUp(f"the worker on {worker.machine} has been given up: it was not heard from in time")
         return answer or None
 
-    def work(self, job_id: str) -> dict[str, t.Any]:
+    def work_of(self, job_id: str) -> dict[str, t.Any]:
         """What the worker of a node job is to do.
 
         :raises CoordinationError: the run has expired or was removed.
         """
         key = f"{self._prefix}cluster/{records.cluster_of(job_id)}/jobs"
-        text = self._client.call(lambda r: t.cast("str | None", r.hget(key, job_id)))
+        text = self._connection.call(lambda r: t.cast("str | None", r.hget(key, job_id)))
         if text is None:
             raise CoordinationError(f"job {job_id} is not known to Redis: removed or expired")
         found: dict[str, t.Any] = json.loads(text)
@@ -111,22 +102,22 @@ class Queues:
     def was_given_last(self, machine: str, job_id: str) -> bool:
         """Whether no worker of another machine has been given a node job after this machine's."""
         key = f"{self._prefix}cluster/{records.cluster_of(job_id)}/given"
-        text = self._client.call(lambda r: t.cast("str | None", r.hget(key, job_id)))
+        text = self._connection.call(lambda r: t.cast("str | None", r.hget(key, job_id)))
         return text is not None and text.partition(" ")[2] == machine
 
-    def done(self, machine: str, token: str, job_id: str) -> bool:
+    def finish_job(self, machine: str, token: str, job_id: str) -> bool:
         """A node job is over, and its results are handed in. False when another worker has taken it meanwhile."""
-        return bool(self._run(commands.FINISH_JOB, machine, token, job_id))
+        return bool(self._of_all(commands.FINISH_JOB, machine, token, job_id))
 
     def leave(self, machine: str, token: str) -> None:
         """The worker is gone. Its node job goes back to the queue, or its run aborts if a barrier was passed."""
-        self._run(commands.UNREGISTER_WORKER, machine, token)
+        self._of_all(commands.UNREGISTER_WORKER, machine, token)
 
     # Looking
 
-    def turn(self) -> None:
+    def go_along_line(self) -> None:
         """Give up what has died, and give out what can be given. Every other call does so too."""
-        self._run(commands.GO_ALONG_LINE)
+        self._of_all(commands.GO_ALONG_LINE)
 
     def open_jobs(self, cluster_ids: t.Sequence[str]) -> dict[str, str | None]:
         """The node jobs that are not over, with the machine whose worker holds them, None for those that wait."""
@@ -139,7 +130,7 @@ class Queues:
             return pipe.execute()
 
         found: dict[str, str | None] = {}
-        for entries in self._client.call(ask):
+        for entries in self._connection.call(ask):
             for job_id, text in entries.items():
                 _queue, _entry, *machine = text.split(" ")
                 found[job_id] = machine[0] if machine else None
@@ -149,7 +140,7 @@ class Queues:
         """All workers: machine, queue, host, since when, when last heard from, the node job that they hold, and the one
         whose results a worker before them has left on the machine.
         """
-        leases = self._client.call(
+        leases = self._connection.call(
             lambda r: t.cast(list, r.zrange(f"{self._prefix}worker_leases", 0, -1, withscores=True))
         )
 
@@ -160,7 +151,7 @@ class Queues:
             return pipe.execute()
 
         found = []
-        for (machine, lease), fields in zip(leases, self._client.call(ask)):
+        for (machine, lease), fields in zip(leases, self._connection.call(ask)):
             if fields:
                 found.append(
                     {
@@ -179,7 +170,7 @@ class Queues:
 
     def queues(self) -> dict[str, list[dict[str, t.Any]]]:
         """All queues with their node jobs, first come first: job_id, cluster_id, node, since when, and who holds it."""
-        names = sorted(self._client.call(lambda r: t.cast(set, r.smembers(f"{self._prefix}queues"))))
+        names = sorted(self._connection.call(lambda r: t.cast(set, r.smembers(f"{self._prefix}queues"))))
 
         def ask(r: redis.Redis) -> list:
             pipe = r.pipeline(transaction=False)
@@ -188,7 +179,7 @@ class Queues:
             return pipe.execute()
 
         found: dict[str, list[dict[str, t.Any]]] = {}
-        for name, entries in zip(names, self._client.call(ask)):
+        for name, entries in zip(names, self._connection.call(ask)):
             found[name] = [{**entry, "since": int(entry_id.partition("-")[0]) / 1000} for entry_id, entry in entries]
         holders = self.open_jobs(sorted({job["cluster_id"] for jobs in found.values() for job in jobs}))
         for jobs in found.values():
@@ -198,6 +189,3 @@ class Queues:
 
     def _worker_key(self, machine: str) -> str:
         return f"{self._prefix}worker/{machine}"
-
-    def _run(self, command: commands.Command, *arguments: t.Any) -> t.Any:
-        return self._client.run_command(command, self._keys, arguments)

@@ -13,18 +13,14 @@ from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import check_address, shell_name
-
-CORE_BARRIERS = ("start", "ready", "finish")
-REPORTS = ("started", "finished", "failed", "abort")
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, ReasonKind, make_reason
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,119}")
 _RESERVED = ("abort", "retry")
 
-Reason = dict[str, t.Any]
-
 
 @dataclass(frozen=True)
-class Report:
+class Reported:
     """What became of a report. `verdict` is that of the run: `abort`, `finish` or None while it goes on."""
 
     changed: bool
@@ -34,7 +30,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Arrival:
-    """The immediate answer to an arrival; without a verdict, wait on the verdicts after `position`."""
+    """The immediate answer to an arrival; without a verdict, wait on the verdicts after `position`.
+
+    :ivar node: the name of the one that arrived.
+    :ivar missing_nodes: who is missing, with their roles, if that was asked.
+    """
 
     verdict: str | None
     reason: Reason | None
@@ -44,6 +44,8 @@ class Arrival:
     retries: int = 0
     waited: float = 0.0
     lease: float = 0.0
+    node: str = ""
+    missing_nodes: list[dict[str, t.Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ def cluster_of(job_id: str) -> str:
     return cluster_id
 
 
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key to sort by, with node-2 before node-10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def time_of(entry_id: str) -> float:
+    """When an entry of a stream was added."""
+    return int(entry_id.partition("-")[0]) / 1000
+
+
 def compact(value: t.Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
@@ -119,25 +131,18 @@ def new_record(head: str) -> str:
     return head + ',"state":"registered","times":{}}'
 
 
-def make_reason(reason: t.Mapping[str, t.Any] | None, *, node: str | None = None, kind: str) -> Reason:
-    """Complete a reason: every abort has a sentence, and names node, script and exit code where there are such."""
-    given = dict(reason or {})
-    full: Reason = {
-        "node": given.get("node") or node,
-        "script": given.get("script"),
-        "exit_code": given.get("exit_code"),
-        "text": given.get("text"),
-        "kind": given.get("kind") or kind,
-    }
-    if not full["text"]:
-        full["text"] = _sentence_of(full)
-    return full
+def complete_reason(reason: Reason | None, *, kind: ReasonKind, node: str | None = None) -> Reason:
+    """Every abort has a sentence, and names the node where there is one; `kind` takes the place of the usual one."""
+    full = make_reason("") if reason is None else reason
+    if full["kind"] == ReasonKind.ABORT:
+        full = {**full, "kind": str(kind)}
+    full = {**full, "node": full["node"] or node}
+    return {**full, "text": full["text"] or _sentence_of(full)}
 
 
 def read_reason(text: str | None) -> Reason | None:
-    if not text:
-        return None
-    return {"node": None, "script": None, "exit_code": None, "text": "", "kind": "abort", **json.loads(text)}
+    """A reason as Redis holds it; what it does not say is as usual."""
+    return t.cast(Reason, {**make_reason(""), **json.loads(text)}) if text else None
 
 
 def explain(reason: t.Mapping[str, t.Any] | None) -> str:
@@ -158,7 +163,7 @@ def _sentence_of(reason: t.Mapping[str, t.Any]) -> str:
     if reason.get("script"):
         how = f" with exit code {reason['exit_code']}" if reason.get("exit_code") is not None else ""
         return f"script {reason['script']} failed{how}{where}"
-    return f"the run was {'aborted' if reason.get('kind') != 'failed' else 'failed'}{where}"
+    return f"the run was {'failed' if reason.get('kind') == ReasonKind.FAILED else 'aborted'}{where}"
 
 
 def roles_ip(nodes: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, str]:

@@ -11,12 +11,12 @@ import typing as t
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import REDIS_IMPORT_ERROR
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import REDIS_IMPORT_ERROR
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, MultideviceError
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.play import Play
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import with_redis_variables
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 
 Result = dict[str, t.Any]

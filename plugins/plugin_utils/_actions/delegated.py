@@ -25,7 +25,7 @@ class DelegatedAction(ControllerAction):
 
     def work(self, options: Result) -> Result:
         """The operation, in this process."""
-        return self.operation.work(lambda: self.connect(options), options, self._task.check_mode)
+        return self.operation.work(lambda: self.connect(options).connection, options, self._task.check_mode)
 
     def delegate(self, options: Result, variables: Result) -> Result:
         """The module, on the other machine, which is told where Redis is."""

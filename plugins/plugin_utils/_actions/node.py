@@ -11,9 +11,9 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ReasonKind, Report, make_reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay import _client as relay
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._embedded_redis import complete_redis_settings
 
@@ -61,7 +61,7 @@ class NodeAction(ActionBase):
         if self._task.args.get("cluster_id"):
             settings = complete_redis_settings(self._task.args, start=False)
             with contextlib.closing(Coordinator.connect(settings)) as coordinator:
-                coordinator.report(job_id, Report.FAILED, make_reason(text, kind=ReasonKind.FAILED))
+                coordinator.nodes.report(job_id, Report.FAILED, make_reason(text, kind=ReasonKind.FAILED))
 
     def work(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """The action itself.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._grouped_notes import GroupedNotes, Line
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._run_view import RunView
 
@@ -27,7 +27,7 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
     if cluster_id is not None:
         ids = [cluster_id]
     else:
-        ids = [run["cluster_id"] for run in coordinator.runs() if not run["closed"] and run["result"] is None]
+        ids = [run["cluster_id"] for run in coordinator.history.runs() if not run["closed"] and run["result"] is None]
     if not ids:
         raise InputError("cluster_id: no run goes on now; name one that is over to see what happened")
     runs = {name: _view(coordinator, name, alone=len(ids) == 1) for name in ids}
@@ -35,11 +35,11 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
     notes = GroupedNotes()
     deadline = time.monotonic() + timeout
     while True:
-        for name, event in coordinator.follow(positions, SLICE):
+        for name, event in coordinator.history.follow(positions, SLICE):
             for note in runs[name].take(event):
                 notes.add(runs[name], note, at=event["time"])
         is_over = all(
-            run.closed or (run.end is not None and coordinator.now() - run.end > CLEAN_UP)
+            run.closed or (run.end is not None and coordinator.history.now() - run.end > CLEAN_UP)
             for run in (view.history for view in runs.values())
         )
         is_over = is_over or (timeout > 0 and time.monotonic() > deadline)
@@ -49,5 +49,5 @@ def follow(coordinator: Coordinator, cluster_id: str | None, *, timeout: float =
 
 
 def _view(coordinator: Coordinator, cluster_id: str, *, alone: bool) -> RunView:
-    nodes = coordinator.info(cluster_id)["nodes"]
+    nodes = coordinator.history.info(cluster_id)["nodes"]
     return RunView(cluster_id, {name: node["roles"] for name, node in nodes.items()}, name="" if alone else cluster_id)

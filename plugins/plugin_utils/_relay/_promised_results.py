@@ -10,7 +10,6 @@ import asyncio
 import logging
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import (
     close_runs,
     read_runs,
@@ -18,6 +17,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.oper
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 LOG = logging.getLogger("multidevice.relay")
 
@@ -62,6 +62,6 @@ class PromisedResults:
         if self._plan is None:
             return
         coordinator = Coordinator.connect(RedisSettings.from_options(self._redis))
-        result = write_results(self._plan, self._dest, read_runs(coordinator, self._plan))
-        close_runs(coordinator, self._plan)
+        result = write_results(self._plan, self._dest, read_runs(coordinator.history, self._plan))
+        close_runs(coordinator.runs, self._plan)
         write_reports(Path(result["folder"]))

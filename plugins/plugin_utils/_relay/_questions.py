@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, Verdict
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import NodeConnection
 
 RECEIVE_SLICE = 5.0
@@ -80,7 +81,9 @@ class Questions:
         released = self._waiting.setdefault(name, asyncio.get_running_loop().create_future())
         roles = [question["role"]] if question.get("role") else None
         arrival = await self._call(
-            lambda: self._coordinator.arrive(connection.job_id, name, roles=roles, timeout=question.get("timeout"))
+            lambda: self._coordinator.barriers.arrive(
+                connection.job_id, name, roles=roles, timeout=question.get("timeout")
+            )
         )
         if arrival.verdict is None:
             await asyncio.shield(released)
@@ -92,7 +95,9 @@ class Questions:
 
     async def _send(self, connection: NodeConnection, question: Message) -> Message:
         await self._call(
-            lambda: self._coordinator.send(self._cluster_id, connection.node, question["key"], question["value"])
+            lambda: self._coordinator.messages.send(
+                self._cluster_id, connection.node, question["key"], question["value"]
+            )
         )
         return {}
 
@@ -105,9 +110,8 @@ class Questions:
             while True:
                 left = RECEIVE_SLICE if deadline is None else min(RECEIVE_SLICE, deadline - loop.time())
                 position, seconds = self._positions.get(mine, "0"), max(0.0, left)
-                got = await self._call(
-                    lambda: self._coordinator.receive(self._cluster_id, key, position=position, slice_seconds=seconds)  # noqa: B023
-                )
+                receive = functools.partial(self._coordinator.messages.receive, self._cluster_id, key)
+                got = await self._call(functools.partial(receive, position=position, slice_seconds=seconds))
                 if got.messages:
                     self._positions[mine] = got.messages[0]["position"]
                     return {"value": got.messages[0]["value"]}

@@ -13,7 +13,6 @@ import functools
 import logging
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
@@ -27,6 +26,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
     make_reason,
 )
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import (
     PINGS_PER_LEASE,
     NodeConnection,
@@ -70,7 +70,9 @@ class RunDriver:
     async def add(self, connection: NodeConnection) -> None:
         """Take a node in: from now on its lease is kept."""
         self.connections[connection.node] = connection
-        await self._call(self.coordinator.renew, self.cluster_id, [connection.node], LEASE_SHARE * self.lease)
+        await self._call(
+            self.coordinator.runs.renew_leases, self.cluster_id, [connection.node], LEASE_SHARE * self.lease
+        )
         self.tell(connection, EventName.PREPARED)
         self.give_verdicts(connection)
 
@@ -86,7 +88,7 @@ class RunDriver:
         """Count no longer on a node whose part is over; it cannot be lost any more."""
         self._leaving.add(connection.node)
         with contextlib.suppress(CoordinationError):
-            await self._call(self.coordinator.release_lease, self.cluster_id, connection.node)
+            await self._call(self.coordinator.runs.drop_lease, self.cluster_id, connection.node)
 
     def forget(self, connection: NodeConnection) -> None:
         """Nothing comes from a node any more."""
@@ -105,25 +107,25 @@ class RunDriver:
 
     async def share_key(self, connection: NodeConnection, key: str) -> None:
         """Give a node's public ssh key to the others, also to those of other controllers."""
-        await self._call(self.coordinator.send, self.cluster_id, connection.node, KEYS, key)
+        await self._call(self.coordinator.messages.send, self.cluster_id, connection.node, KEYS, key)
 
     async def shared_keys(self) -> list[str]:
         """The public keys that all nodes have given before the barrier `start`."""
-        read = functools.partial(self.coordinator.receive, self.cluster_id, KEYS, slice_seconds=0)
+        read = functools.partial(self.coordinator.messages.receive, self.cluster_id, KEYS, slice_seconds=0)
         return [message["value"] for message in (await self._call(read)).messages]
 
     async def abort(self, text: str, node: str | None = None) -> None:
         """Abort the run for a reason that lies in the controller, of whose nodes none is left to report it itself."""
         reason = make_reason(text, node=node)
         with contextlib.suppress(CoordinationError):
-            await self._call(lambda: self.coordinator.abort(self.cluster_id, reason))
+            await self._call(lambda: self.coordinator.runs.abort(self.cluster_id, reason))
             for connection in list(self.connections.values()):
-                await self._call(self.coordinator.report, connection.job_id, Report.ABORT, reason)
+                await self._call(self.coordinator.nodes.report, connection.job_id, Report.ABORT, reason)
 
     def tell(self, connection: NodeConnection | None, what: str, data: Message | None = None) -> None:
         """Put into the run's timeline what the controller knows of a node, or of the whole run."""
         node = connection.node if connection else None
-        self._events.put_nowait(lambda: self.coordinator.event(self.cluster_id, node, what, data))
+        self._events.put_nowait(lambda: self.coordinator.runs.record_event(self.cluster_id, node, what, data))
 
     def take_gone(self, connection: NodeConnection) -> None:
         """A supervisor was killed, or has cleaned up when its lease was over, before its part of the run was."""
@@ -149,7 +151,7 @@ class RunDriver:
     ) -> None:
         """Ahead of everything else that is to be passed on: others are stopped by it."""
         reason = make_reason(text, kind=ReasonKind.FAILED, node=connection.node, script=script, exit_code=exit_code)
-        report = self._call(self.coordinator.report, connection.job_id, Report.FAILED, reason)
+        report = self._call(self.coordinator.nodes.report, connection.job_id, Report.FAILED, reason)
         task = asyncio.create_task(self._try(report))
         self._failures.add(task)
         task.add_done_callback(self._failures.discard)
@@ -194,9 +196,9 @@ class RunDriver:
                         self.give_verdicts(connection)
 
     def _look(self, position: str) -> tuple[str, list[Message]]:
-        position, entries = self.coordinator.watch(self.cluster_id, position, WATCH_SLICE_MS)
+        position, entries = self.coordinator.barriers.watch(self.cluster_id, position, WATCH_SLICE_MS)
         if not entries:
-            self.coordinator.sweep(self.cluster_id)
+            self.coordinator.runs.sweep(self.cluster_id)
         return position, entries
 
     async def _take_abort(self, reason: Reason) -> None:
@@ -215,7 +217,7 @@ class RunDriver:
         while True:
             await asyncio.sleep(self.lease / PINGS_PER_LEASE)
             with contextlib.suppress(CoordinationError):
-                await self._call(self.coordinator.book.renew, self.cluster_id, self.lease)
+                await self._call(self.coordinator.reservations.renew, self.cluster_id, self.lease)
             left: dict[float, list[str]] = {}
             for node, connection in self.connections.items():
                 # A promise that is left alone tells, when it is broken, for how long nothing was heard.
@@ -226,7 +228,7 @@ class RunDriver:
             for seconds, nodes in left.items():
                 if seconds > 0:
                     with contextlib.suppress(CoordinationError):
-                        await self._call(self.coordinator.renew, self.cluster_id, nodes, seconds)
+                        await self._call(self.coordinator.runs.renew_leases, self.cluster_id, nodes, seconds)
 
     async def _call(self, function: t.Callable[..., T], *args: t.Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

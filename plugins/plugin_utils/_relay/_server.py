@@ -18,7 +18,6 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
@@ -31,6 +30,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
     make_reason,
 )
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import LINE_LIMIT, NodeConnection
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._redis_server import RedisServer
@@ -162,7 +162,7 @@ class Relay:
             if settings not in self.followed:
                 self.followed[settings] = await asyncio.to_thread(Coordinator.connect, settings)
         positions = request["positions"]
-        happened = await asyncio.to_thread(self.followed[settings].follow, positions, request["seconds"])
+        happened = await asyncio.to_thread(self.followed[settings].history.follow, positions, request["seconds"])
         return {"happened": happened, "positions": positions}
 
     async def _op_attach(self, request: Message) -> Message:
@@ -340,7 +340,7 @@ class Relay:
         driver = self.drivers.get(cluster_of(request["job_id"]))
         if driver is not None:
             reason = make_reason(request["text"], kind=ReasonKind.FAILED)
-            await asyncio.to_thread(driver.coordinator.report, request["job_id"], Report.FAILED, reason)
+            await asyncio.to_thread(driver.coordinator.nodes.report, request["job_id"], Report.FAILED, reason)
         return {"reported": driver is not None}
 
     async def _end_supervisor(self, connection: NodeConnection, *, keep_trees: bool) -> None:

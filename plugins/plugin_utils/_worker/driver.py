@@ -13,7 +13,6 @@ import os
 import signal
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import (
     SIGNS_PER_LEASE,
     GivenUp,
@@ -24,6 +23,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._coordination.sett
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange
 from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.spool import JobSpool, Spool
 
@@ -69,7 +69,7 @@ class WorkerDriver:
         await self._take_lock()
         try:
             sent = _now()
-            await asyncio.to_thread(self._coordinator.queues.come, self.worker, idle=False)
+            await asyncio.to_thread(self._coordinator.queues.register, self.worker, idle=False)
         except MultideviceError:
             self.spool.unlock()
             raise
@@ -88,7 +88,7 @@ class WorkerDriver:
         """Wait for a node job, at most so many seconds."""
         if not self._wants_job:
             self._wants_job = True
-            self.job_id, self._position = await asyncio.to_thread(self._coordinator.queues.come, self.worker)
+            self.job_id, self._position = await asyncio.to_thread(self._coordinator.queues.register, self.worker)
         if self.job_id is None and self._lost is None:
             wait = self._coordinator.queues.wait
             self.job_id = await asyncio.to_thread(wait, self.worker, self._position, seconds)
@@ -146,9 +146,9 @@ class WorkerDriver:
 
     def _is_wanted(self, job_id: str) -> bool:
         """Whether the run of a node job has begun, with this machine; one that was removed wants no results."""
-        if not self._coordinator.knows(cluster_of(job_id)):
+        if not self._coordinator.history.knows(cluster_of(job_id)):
             return False
-        run = self._coordinator.info(cluster_of(job_id))
+        run = self._coordinator.history.info(cluster_of(job_id))
         begun = run["result"] is not None or run["barriers"]["start"]["released"] is not None
         return begun and self._coordinator.queues.was_given_last(self.worker.machine, job_id)
 
@@ -164,9 +164,9 @@ class WorkerDriver:
                     exchange = open_exchange(work["exchange"], self._settings)
                     exchange.put(job.archive_name, archive, keep_seconds=work["settings"]["retention"])
         if notes:
-            node = self._coordinator.node(job.job_id)["node"]
-            self._coordinator.event(cluster_of(job.job_id), node, EventName.COLLECTED, {"notes": notes})
-        self._coordinator.queues.done(self.worker.machine, self.worker.token, job.job_id)
+            node = self._coordinator.nodes.record(job.job_id)["node"]
+            self._coordinator.runs.record_event(cluster_of(job.job_id), node, EventName.COLLECTED, {"notes": notes})
+        self._coordinator.queues.finish_job(self.worker.machine, self.worker.token, job.job_id)
         job.remove()
         return notes
 

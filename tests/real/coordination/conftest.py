@@ -8,8 +8,8 @@ import typing as t
 from dataclasses import dataclass
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from support.plans import make_plan
 from support.redis_server import RedisServer, binaries
@@ -71,7 +71,7 @@ def register(coordinator: Coordinator) -> t.Callable[..., Run]:
 
     def registered(roles: t.Sequence[t.Sequence[str]], **settings: t.Any) -> Run:
         plan = make_plan(roles)
-        coordinator.register(plan, **settings)
+        coordinator.registration.register(plan, **settings)
         return Run(coordinator, plan)
 
     return registered

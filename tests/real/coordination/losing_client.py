@@ -7,10 +7,10 @@ from __future__ import annotations
 import typing as t
 
 import redis
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client, Result
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection, Result
 
 
-class LosingClient(Client):
+class LosingClient(Connection):
     """A client whose next answer is lost on the way, after the server has done what it was asked."""
 
     lose_next = False

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import secrets
 import typing as t
 
 import redis
@@ -39,3 +40,38 @@ def wait_until_blocked(server: redis.Redis, clients: int = 1) -> None:
     wait_until(
         f"{clients} clients wait in Redis", lambda: t.cast(dict, server.info("clients"))["blocked_clients"] >= clients
     )
+
+
+class Trips:
+    """What clients ask a server for, meanwhile; not what is asked to connect, or to look."""
+
+    APART = frozenset(["AUTH", "CLIENT", "HELLO", "INFO", "MONITOR", "PING", "SELECT"])
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self.commands: list[str] = []
+        self._monitor: t.Any = None
+
+    def __enter__(self) -> Trips:
+        self._monitor = self._client.monitor()
+        self._monitor.__enter__()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """See all that has been asked until now."""
+        if self._monitor is None:
+            return
+        mark = secrets.token_hex(8)
+        self._client.echo(mark)
+        while True:
+            seen = self._monitor.next_command()
+            command = seen["command"].split()
+            if mark in seen["command"]:
+                break
+            if seen["client_type"] != "lua" and command[0].upper() not in self.APART:
+                self.commands.append(command[0].upper())
+        self._monitor.__exit__(None, None, None)
+        self._monitor = None

@@ -19,10 +19,11 @@ from contextlib import suppress
 
 import pytest
 import redis
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import RedisExchange, result_name
 
 from coordination.conftest import BINARIES
@@ -40,29 +41,28 @@ def go_through_a_run(coordinator: Coordinator) -> None:
     plan = make_plan(one_server_and(1))
     cluster_id = plan["runs"][0]["cluster_id"]
     one, two = f"{cluster_id}.1", f"{cluster_id}.2"
-    coordinator.register(plan, run_timeout=60)
+    coordinator.registration.register(plan, run_timeout=60)
     for job in (one, two):
-        coordinator.write_state(job, ip="172.18.0.2")
-    coordinator.renew(cluster_id, ["node-1"], 30)
-    assert coordinator.wait(one, "start", slice_seconds=0.1, timeout=60).answer == "retry"
-    assert coordinator.wait(two, "start").answer == "start"
-    coordinator.arrive(one, "named", roles=["server"])
-    coordinator.report(one, "started")
-    coordinator.event(cluster_id, "node-1", "script", {"id": "test-job"})
-    coordinator.send(cluster_id, "node-1", "port", "5201")
-    coordinator.receiving(cluster_id, "node-1:port:0")
-    coordinator.received(cluster_id, "node-1:port:0")
-    assert coordinator.receive(cluster_id, "port").messages
-    assert coordinator.watch(cluster_id, "0", 10)[1]
-    assert coordinator.sweep(cluster_id) is None
-    coordinator.release_lease(cluster_id, "node-1")
-    coordinator.info(cluster_id)
-    coordinator.roles_ip(cluster_id)
-    coordinator.events(cluster_id)
-    coordinator.runs()
-    coordinator.abort(cluster_id, {"text": "over"})
-    coordinator.close_run(cluster_id)
-    coordinator.remove(cluster_id)
+        coordinator.nodes.write_state(job, ip="172.18.0.2")
+    coordinator.runs.renew_leases(cluster_id, ["node-1"], 30)
+    assert coordinator.barriers.wait(one, "start", slice_seconds=0.1, timeout=60).answer == "retry"
+    assert coordinator.barriers.wait(two, "start").answer == "start"
+    coordinator.barriers.arrive(one, "named", roles=["server"])
+    coordinator.nodes.report(one, "started")
+    coordinator.runs.record_event(cluster_id, "node-1", "script", {"id": "test-job"})
+    coordinator.messages.send(cluster_id, "node-1", "port", "5201")
+    coordinator.messages.time_waited(cluster_id, "node-1:port:0")
+    coordinator.messages.end_wait(cluster_id, "node-1:port:0")
+    assert coordinator.messages.receive(cluster_id, "port").messages
+    assert coordinator.barriers.watch(cluster_id, "0", 10)[1]
+    assert coordinator.runs.sweep(cluster_id) is None
+    coordinator.runs.drop_lease(cluster_id, "node-1")
+    coordinator.history.info(cluster_id)
+    coordinator.history.events(cluster_id)
+    coordinator.history.runs()
+    coordinator.runs.abort(cluster_id, make_reason("over"))
+    coordinator.runs.close(cluster_id)
+    coordinator.runs.remove(cluster_id)
 
 
 def go_through_a_queue(
@@ -74,41 +74,41 @@ def go_through_a_queue(
         node["queue"] = queue
     cluster_id = plan["runs"][0]["cluster_id"]
     one, two = f"{cluster_id}.1", f"{cluster_id}.2"
-    submitter.submit(plan, {one: {}, two: {}}, run_timeout=60)
+    submitter.registration.submit(plan, {one: {}, two: {}}, run_timeout=60)
     workers = [Worker(machine, machine, "1", "here", 30.0) for machine in ("a", "b")]
     for worker in workers:
-        at_work.queues.come(worker)
+        at_work.queues.register(worker)
         at_work.queues.renew(worker)
     assert at_work.queues.wait(workers[1], "0-0", 1) == two
-    at_work.queues.work(two)
-    at_work.queues.come(Worker("b", "b", "2", "here", 30.0))
+    at_work.queues.work_of(two)
+    at_work.queues.register(Worker("b", "b", "2", "here", 30.0))
     for number, job in enumerate((one, two), 1):
-        at_work.node(job)
-        at_work.write_state(job, ip="172.18.0.2")
-        at_work.renew(cluster_id, [f"node-{number}"], 30)
-        at_work.arrive(job, "start")
-    at_work.info(cluster_id)
-    at_work.event(cluster_id, "node-1", "script", {"id": "test-job"})
-    at_work.send(cluster_id, "node-1", "port", "5201")
-    assert at_work.receive(cluster_id, "port").messages
-    at_work.receiving(cluster_id, "node-1:port:0")
-    at_work.arrive(one, "named", roles=["server"])
-    at_work.report(one, "started")
-    at_work.release_lease(cluster_id, "node-1")
-    assert at_work.watch(cluster_id, "0", 10)[1]
-    at_work.sweep(cluster_id)
+        at_work.nodes.record(job)
+        at_work.nodes.write_state(job, ip="172.18.0.2")
+        at_work.runs.renew_leases(cluster_id, [f"node-{number}"], 30)
+        at_work.barriers.arrive(job, "start")
+    at_work.history.info(cluster_id)
+    at_work.runs.record_event(cluster_id, "node-1", "script", {"id": "test-job"})
+    at_work.messages.send(cluster_id, "node-1", "port", "5201")
+    assert at_work.messages.receive(cluster_id, "port").messages
+    at_work.messages.time_waited(cluster_id, "node-1:port:0")
+    at_work.barriers.arrive(one, "named", roles=["server"])
+    at_work.nodes.report(one, "started")
+    at_work.runs.drop_lease(cluster_id, "node-1")
+    assert at_work.barriers.watch(cluster_id, "0", 10)[1]
+    at_work.runs.sweep(cluster_id)
     archive = folder / "result"
     archive.write_bytes(b"x" * 10)
     exchange = RedisExchange(settings)
     exchange.put(result_name(one), archive, keep_seconds=60)
     exchange.put(result_name(one), archive, keep_seconds=90)
     assert exchange.get(result_name(one), folder / "fetched")
-    assert at_work.knows(cluster_id)
-    at_work.queues.done("a", "1", one)
+    assert at_work.history.knows(cluster_id)
+    at_work.queues.finish_job("a", "1", one)
     at_work.queues.leave("b", "2")
-    at_work.queues.turn()
-    submitter.plan(plan["submission_id"])
-    submitter.remove(cluster_id)
+    at_work.queues.go_along_line()
+    submitter.registration.plan(plan["submission_id"])
+    submitter.runs.remove(cluster_id)
 
 
 # Users
@@ -144,10 +144,10 @@ def test_a_worker_may_do_what_it_needs_and_no_more(
         plan = make_plan([["server"]])
         plan["runs"][0]["nodes"][0]["queue"] = "a"
         with pytest.raises(CoordinationError, match="refuses a command: .*(NOPERM|permission|ACL)"):
-            at_work.submit(plan, {plan["runs"][0]["nodes"][0]["job_id"]: {}})
+            at_work.registration.submit(plan, {plan["runs"][0]["nodes"][0]["job_id"]: {}})
         with pytest.raises(CoordinationError, match="refuses a command"):
-            at_work.plan(plan["submission_id"])
-        assert not at_work.runs()
+            at_work.registration.plan(plan["submission_id"])
+        assert not at_work.history.runs()
         # Each command that it has been given is needed.
         rules = next(line for line in admin.acl_list() if line.startswith("user multidevice-worker"))
         for command in sorted({word[1:] for word in rules.split() if word.startswith("+")} - SELDOM):
@@ -172,7 +172,7 @@ def test_the_shipped_users_may_do_what_a_run_needs_and_no_more(
         settings = RedisSettings(url=server.url, username="multidevice", password=PASSWORD, timeout=2)
         go_through_a_run(Coordinator.connect(settings))
         in_url = server.url.replace("unix://", "unix://multidevice@") + f"?password={PASSWORD}"
-        Coordinator.connect(RedisSettings(url=in_url, timeout=2)).runs()
+        Coordinator.connect(RedisSettings(url=in_url, timeout=2)).history.runs()
         client = redis.Redis(unix_socket_path=str(server.socket), username="multidevice", password=PASSWORD)
         for refused in (
             lambda: client.get("other"),
@@ -192,7 +192,7 @@ def test_the_shipped_users_may_do_what_a_run_needs_and_no_more(
             RedisSettings(url=server.url, username="multidevice", password=PASSWORD, prefix="other/", timeout=2)
         )
         with pytest.raises(CoordinationError, match="refuses a command: .*(NOPERM|permission|ACL)"):
-            elsewhere.register(make_plan(one_server_and(1)))
+            elsewhere.registration.register(make_plan(one_server_and(1)))
     finally:
         server.close()
 
@@ -206,7 +206,7 @@ def test_a_wrong_password_is_said_at_once_and_not_shown(start_server: t.Callable
     ):
         begin = time.monotonic()
         with pytest.raises(CoordinationError, match="refuses us") as caught:
-            Coordinator.connect(settings).runs()
+            Coordinator.connect(settings).history.runs()
         assert time.monotonic() - begin < 2
         assert PASSWORD not in str(caught.value) and PASSWORD not in repr(settings)
 
@@ -221,9 +221,9 @@ def test_settings_from_everywhere(
     monkeypatch.setenv("MULTIDEVICE_REDIS_PASSWORD", "also wrong")
     settings = RedisSettings.from_options({"redis_password": "right"})
     assert (settings.url, settings.prefix) == (server.url, "from-file/")
-    Coordinator.connect(settings).runs()
+    Coordinator.connect(settings).history.runs()
     monkeypatch.setenv("MULTIDEVICE_REDIS_PASSWORD", "right")
-    Coordinator.connect(RedisSettings.from_options({})).runs()
+    Coordinator.connect(RedisSettings.from_options({})).history.runs()
 
 
 # TLS
@@ -269,7 +269,7 @@ def test_tls_rides_out_a_server_that_ends_in_the_middle_of_a_handshake(certifica
 
     threading.Thread(target=end_at_once, daemon=True).start()
     settings = RedisSettings(url=f"rediss://127.0.0.1:{port}", ca_cert=str(certificates / "ca.crt"), timeout=10)
-    asking = concurrent.futures.ThreadPoolExecutor(1).submit(Coordinator.connect(settings).runs)
+    asking = concurrent.futures.ThreadPoolExecutor(1).submit(Coordinator.connect(settings).history.runs)
     assert ended.wait(10)
     options = ["--tls-port", str(port), "--bind", "127.0.0.1", "--tls-auth-clients", "no"]
     server = RedisServer(binary, *options, *server_options(certificates))
@@ -294,7 +294,7 @@ def test_tls_with_a_client_certificate(tls_url: str, certificates: pathlib.Path)
     ):
         begin = time.monotonic()
         with pytest.raises(CoordinationError, match=words):
-            Coordinator.connect(settings).runs()
+            Coordinator.connect(settings).history.runs()
         assert time.monotonic() - begin < 5, "what will never be right is said at once"
 
 
@@ -309,7 +309,7 @@ def test_tls_trusts_the_ca_that_was_set_and_not_the_systems_too(
     go_through_a_run(Coordinator.connect(RedisSettings(url=tls_url, timeout=2, **client)))
     other = RedisSettings(url=tls_url, ca_cert=str(certificates / "other-ca.crt"), **client)
     with pytest.raises(CoordinationError, match="certificate"):
-        Coordinator.connect(other).runs()
+        Coordinator.connect(other).history.runs()
 
 
 # Sentinel
@@ -356,18 +356,18 @@ def test_sentinel_leads_to_the_server_that_has_taken_over(tmp_path: pathlib.Path
         go_through_a_run(coordinator)
         plan = make_plan(one_server_and(1))
         cluster_id = plan["runs"][0]["cluster_id"]
-        coordinator.register(plan)
-        coordinator.arrive(f"{cluster_id}.1", "start")
+        coordinator.registration.register(plan)
+        coordinator.barriers.arrive(f"{cluster_id}.1", "start")
         ask_until(
             "the replica knows the run", lambda: servers[1].client().hexists("sched/id2cluster", f"{cluster_id}.2")
         )
         servers[0].end(signal.SIGKILL)
-        arrival = coordinator.arrive(f"{cluster_id}.2", "start")
+        arrival = coordinator.barriers.arrive(f"{cluster_id}.2", "start")
         assert arrival.verdict == "start"
         assert servers[1].client().info("replication")["role"] == "master"
         with pytest.raises(CoordinationError, match="does not answer"):
             wrong = {"redis_sentinels": [f"127.0.0.1:{watcher}"], "redis_sentinel_service": "no", "redis_timeout": 1}
-            Coordinator.connect(RedisSettings.from_options(wrong)).runs()
+            Coordinator.connect(RedisSettings.from_options(wrong)).history.runs()
     finally:
         if sentinel is not None:
             sentinel.kill()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import redis
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import (
     PIECE,
     Exchange,
@@ -192,7 +192,9 @@ def test_a_full_redis_says_so_keeps_no_half_of_an_upload_and_can_be_emptied(
     coordinator, exchange = Coordinator.connect(settings), open_exchange("redis", settings)
     plan = make_plan([["client"]])
     node = plan["runs"][0]["nodes"][0]
-    coordinator.submit({**plan, "runs": [{**plan["runs"][0], "nodes": [{**node, "queue": "a"}]}]}, {node["job_id"]: {}})
+    coordinator.registration.submit(
+        {**plan, "runs": [{**plan["runs"][0], "nodes": [{**node, "queue": "a"}]}]}, {node["job_id"]: {}}
+    )
     source = tmp_path / "source"
     source.write_bytes(os.urandom(2 * PIECE))
     exchange.put(result_name(node["job_id"]), source, keep_seconds=60)
@@ -204,9 +206,9 @@ def test_a_full_redis_says_so_keeps_no_half_of_an_upload_and_can_be_emptied(
     assert set(client.keys("sched/*")) == known
     client.config_set("maxmemory", client.info("memory")["used_memory"] - PIECE)
     with pytest.raises(CoordinationError, match=full):
-        coordinator.queues.turn()
-    assert coordinator.remove(plan["runs"][0]["cluster_id"])
-    coordinator.queues.turn()
+        coordinator.queues.go_along_line()
+    assert coordinator.runs.remove(plan["runs"][0]["cluster_id"])
+    coordinator.queues.go_along_line()
 
 
 @pytest.mark.parametrize("address", ["https://ann:s3cret@files.example/lab", "https://s3cret@files.example/lab"])

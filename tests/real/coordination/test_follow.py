@@ -10,6 +10,7 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _follow
 
 from coordination.conftest import Run
@@ -22,7 +23,7 @@ TURNS = 20
 def aborted(register: t.Callable[..., Run]) -> Run:
     """A run that nobody has closed: its controller was killed."""
     run = register(one_server_and(1))
-    run.coordinator.report(run.job(1), "abort", {"text": "the disk is gone"})
+    run.coordinator.nodes.report(run.job(1), "abort", make_reason("the disk is gone"))
     return run
 
 
@@ -30,7 +31,7 @@ def aborted(register: t.Callable[..., Run]) -> Run:
 def turns(aborted: Run, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When those who follow have looked for more events; after some turns they are stopped."""
     looked: list[float] = []
-    look = aborted.coordinator.follow
+    look = aborted.coordinator.history.follow
 
     def counted(*arguments: t.Any) -> t.Any:
         looked.append(time.monotonic())
@@ -38,7 +39,7 @@ def turns(aborted: Run, monkeypatch: pytest.MonkeyPatch) -> list[float]:
             pytest.fail("the run is followed without an end")
         return look(*arguments)
 
-    monkeypatch.setattr(aborted.coordinator, "follow", counted)
+    monkeypatch.setattr(aborted.coordinator.history, "follow", counted)
     monkeypatch.setattr(_follow, "SLICE", 0.1)
     return looked
 
@@ -54,7 +55,7 @@ def test_a_run_that_was_aborted_long_ago_is_told_at_once(
 
 def test_those_who_clean_up_are_waited_for(aborted: Run, turns: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_follow, "CLEAN_UP", 0.5)
-    verdict = aborted.coordinator.info(aborted.id)["finished"]
+    verdict = aborted.coordinator.history.info(aborted.id)["finished"]
     lines = list(_follow.follow(aborted.coordinator, aborted.id))
-    assert aborted.coordinator.now() - verdict > 0.5
+    assert aborted.coordinator.history.now() - verdict > 0.5
     assert "the disk is gone" in lines[-1][0]

@@ -11,8 +11,8 @@ import typing as t
 
 import pytest
 import redis
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.message import MESSAGE
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from coordination.background import Background
 from coordination.conftest import Run
@@ -40,7 +40,7 @@ class Limits:
         self.base = f"sched/cluster/{run.id}"
 
     def left(self, kind: str) -> dict[str, float]:
-        now = self.run.coordinator.now()
+        now = self.run.coordinator.history.now()
         found = t.cast(list, self.redis.zrange(f"{self.base}/{kind}", 0, -1, withscores=True))
         return {name: moment / 1000 - now for name, moment in found}
 
@@ -63,7 +63,7 @@ def seconds_in(text: str) -> int:
 
 
 def reason_of(run: Run) -> dict[str, t.Any]:
-    return t.cast(dict, run.coordinator.info(run.id)["reason"])
+    return t.cast(dict, run.coordinator.history.info(run.id)["reason"])
 
 
 # Time-outs of barriers and runs
@@ -72,9 +72,9 @@ def reason_of(run: Run) -> dict[str, t.Any]:
 def test_a_timeout_is_never_a_pass(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(30))
     for number in range(1, 5):
-        assert run.coordinator.arrive(run.job(number), "start", timeout=100).verdict is None
+        assert run.coordinator.barriers.arrive(run.job(number), "start", timeout=100).verdict is None
     pass_time(server_client, run, 101)
-    late = [run.coordinator.arrive(run.job(number), "start") for number in range(5, 32)]
+    late = [run.coordinator.barriers.arrive(run.job(number), "start") for number in range(5, 32)]
     assert {arrival.verdict for arrival in late} == {"abort"}
     reason = reason_of(run)
     assert 101 <= seconds_in(reason["text"]) <= 101 + SLACK
@@ -103,12 +103,12 @@ def test_who_is_missing_is_said_in_the_nodes_order(
     server_client: redis.Redis, register: Register, nodes: list[list[str]], missing: str
 ) -> None:
     run = register(nodes)
-    run.coordinator.arrive(run.job(1), "meet", timeout=10)
+    run.coordinator.barriers.arrive(run.job(1), "meet", timeout=10)
     pass_time(server_client, run, 11)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and reason["text"].endswith(f" s: {missing}")
     assert reason["node"] == ("node-2" if len(nodes) == 2 else None)
-    answer = run.coordinator.wait(run.job(1), "meet", slice_seconds=60)
+    answer = run.coordinator.barriers.wait(run.job(1), "meet", slice_seconds=60)
     assert [entry["node"] for entry in answer.missing] == [f"node-{number}" for number in range(2, len(nodes) + 1)]
     assert [entry["roles"] for entry in answer.missing] == nodes[1:]
 
@@ -117,15 +117,15 @@ def test_the_time_that_a_barrier_took_counts_from_the_first_arrival(
     server_client: redis.Redis, register: Register
 ) -> None:
     run = register(one_server_and(2))
-    run.coordinator.arrive(run.job(1), "start", timeout=100)
-    since = run.coordinator.info(run.id)["barriers"]["start"]["since"]
-    assert run.coordinator.now() - SLACK < since <= run.coordinator.now()
+    run.coordinator.barriers.arrive(run.job(1), "start", timeout=100)
+    since = run.coordinator.history.info(run.id)["barriers"]["start"]["since"]
+    assert run.coordinator.history.now() - SLACK < since <= run.coordinator.history.now()
     pass_time(server_client, run, 90)
-    run.coordinator.arrive(run.job(2), "start")
-    run.coordinator.arrive(run.job(1), "start")
-    assert run.coordinator.info(run.id)["barriers"]["start"]["since"] == pytest.approx(since - 90, abs=0.002)
+    run.coordinator.barriers.arrive(run.job(2), "start")
+    run.coordinator.barriers.arrive(run.job(1), "start")
+    assert run.coordinator.history.info(run.id)["barriers"]["start"]["since"] == pytest.approx(since - 90, abs=0.002)
     pass_time(server_client, run, 20)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and 110 <= seconds_in(reason["text"]) <= 110 + SLACK
 
 
@@ -136,7 +136,7 @@ def test_of_several_timeouts_the_first_to_pass_counts(
     run = register(one_server_and(2))
     limits = Limits(server_client, run)
     for number, timeout in enumerate(timeouts, 1):
-        run.coordinator.arrive(run.job(number), "start", timeout=timeout)
+        run.coordinator.barriers.arrive(run.job(number), "start", timeout=timeout)
     assert limits.left("deadlines") == {"start": about(100)}
 
 
@@ -145,18 +145,20 @@ def test_of_several_barriers_the_one_that_is_over_first_is_named(
 ) -> None:
     run = register(one_server_and(1))
     for barrier, timeout in (("later", 300), ("first", 100), ("last", 500)):
-        run.coordinator.arrive(run.job(1), barrier, timeout=timeout)
+        run.coordinator.barriers.arrive(run.job(1), barrier, timeout=timeout)
     pass_time(server_client, run, 60)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
     pass_time(server_client, run, 340)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and reason["text"].startswith("barrier first timed out after 4")
 
 
 def test_a_timeout_ends_a_wait_on_time(register: Register) -> None:
     """Though its slice is longer, and it looks after leases more rarely."""
     run = register(one_server_and(1), lease=3600)
-    waiter = Background(lambda: run.coordinator.wait(run.job(1), "start", timeout=0.5, slice_seconds=600, retries=0))
+    waiter = Background(
+        lambda: run.coordinator.barriers.wait(run.job(1), "start", timeout=0.5, slice_seconds=600, retries=0)
+    )
     answer = waiter.end(SLACK)
     assert (answer.answer, answer.reason["kind"], answer.reason["node"]) == ("abort", "timeout", "node-2")
     assert answer.missing == [{"node": "node-2", "roles": ["client"]}]
@@ -165,9 +167,9 @@ def test_a_timeout_ends_a_wait_on_time(register: Register) -> None:
 
 def test_a_timeout_that_is_nearly_over_ends_the_next_slice(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1), lease=3600)
-    assert run.coordinator.wait(run.job(1), "start", timeout=100, slice_seconds=0).answer == "retry"
+    assert run.coordinator.barriers.wait(run.job(1), "start", timeout=100, slice_seconds=0).answer == "retry"
     pass_time(server_client, run, 99.5)
-    waiter = Background(lambda: run.coordinator.wait(run.job(1), "start", timeout=100, slice_seconds=600))
+    waiter = Background(lambda: run.coordinator.barriers.wait(run.job(1), "start", timeout=100, slice_seconds=600))
     answer = waiter.end(SLACK)
     assert (answer.answer, answer.reason["kind"]) == ("abort", "timeout")
     assert 100 <= answer.waited <= 100 + SLACK
@@ -175,23 +177,23 @@ def test_a_timeout_that_is_nearly_over_ends_the_next_slice(server_client: redis.
 
 def test_a_timeout_ends_with_its_barrier(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1))
-    run.coordinator.arrive(run.job(1), "other", timeout=500)
-    run.coordinator.arrive(run.job(1), "start", timeout=100)
-    assert run.coordinator.arrive(run.job(2), "start", timeout=100).verdict == "start"
+    run.coordinator.barriers.arrive(run.job(1), "other", timeout=500)
+    run.coordinator.barriers.arrive(run.job(1), "start", timeout=100)
+    assert run.coordinator.barriers.arrive(run.job(2), "start", timeout=100).verdict == "start"
     assert Limits(server_client, run).left("deadlines") == {"other": about(500)}
     pass_time(server_client, run, 200)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
 
 
 def test_slices_are_counted_for_each_node_and_barrier(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(2), lease=600)
 
     def wait(number: int, barrier: str) -> t.Any:
-        return run.coordinator.wait(run.job(number), barrier, slice_seconds=0, retries=2)
+        return run.coordinator.barriers.wait(run.job(number), barrier, slice_seconds=0, retries=2)
 
     assert [wait(1, "start").retries for _ in range(2)] == [1, 2]
     assert wait(2, "start").retries == wait(1, "other").retries == 1
-    assert run.coordinator.arrive(run.job(1), "start").retries == 2
+    assert run.coordinator.barriers.arrive(run.job(1), "start").retries == 2
     pass_time(server_client, run, 50)
     answer = wait(1, "start")
     assert answer.answer == "abort" and answer.reason["node"] == "node-3"
@@ -199,21 +201,21 @@ def test_slices_are_counted_for_each_node_and_barrier(server_client: redis.Redis
         r"barrier start timed out after 2 retries in \d+ s: node-3 \(client\) did not arrive", answer.reason["text"]
     )
     assert 50 <= seconds_in(answer.reason["text"].replace("after 2", "")) <= 50 + SLACK
-    assert run.coordinator.info(run.id)["nodes"]["node-1"]["state"] == "abort"
+    assert run.coordinator.history.info(run.id)["nodes"]["node-1"]["state"] == "abort"
 
 
 def test_how_long_a_node_has_waited(server_client: redis.Redis, register: Register) -> None:
     """From its own arrival, over all slices."""
     run = register(one_server_and(2))
-    assert run.coordinator.arrive(run.job(1), "start").waited == 0
+    assert run.coordinator.barriers.arrive(run.job(1), "start").waited == 0
     pass_time(server_client, run, 70)
-    assert 70 <= run.coordinator.arrive(run.job(1), "start").waited <= 70 + SLACK
-    assert run.coordinator.arrive(run.job(2), "start").waited == 0
-    answer = run.coordinator.wait(run.job(1), "start", slice_seconds=0)
+    assert 70 <= run.coordinator.barriers.arrive(run.job(1), "start").waited <= 70 + SLACK
+    assert run.coordinator.barriers.arrive(run.job(2), "start").waited == 0
+    answer = run.coordinator.barriers.wait(run.job(1), "start", slice_seconds=0)
     assert 70 <= answer.waited <= 70 + SLACK and answer.answer == "retry" and not answer.changed
-    waiter = Background(lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=600))
+    waiter = Background(lambda: run.coordinator.barriers.wait(run.job(1), "start", slice_seconds=600))
     wait_until_blocked(server_client)
-    run.coordinator.arrive(run.job(3), "start")
+    run.coordinator.barriers.arrive(run.job(3), "start")
     answer = waiter.end(SLACK)
     assert answer.answer == "start" and 70 <= answer.waited <= 70 + 2 * SLACK and not answer.changed
 
@@ -222,27 +224,27 @@ def test_a_run_that_lasts_too_long_is_aborted(server_client: redis.Redis, regist
     run = register(one_server_and(1), run_timeout=100)
     limits = Limits(server_client, run)
     pass_time(server_client, run, 200)
-    assert run.coordinator.sweep(run.id) is None, "its time begins with its first node"
-    run.coordinator.write_state(run.job(1), ip="172.18.0.2")
-    started = run.coordinator.info(run.id)["started"]
-    assert run.coordinator.now() - SLACK < started <= run.coordinator.now()
+    assert run.coordinator.runs.sweep(run.id) is None, "its time begins with its first node"
+    run.coordinator.nodes.write_state(run.job(1), ip="172.18.0.2")
+    started = run.coordinator.history.info(run.id)["started"]
+    assert run.coordinator.history.now() - SLACK < started <= run.coordinator.history.now()
     assert limits.left("deadlines") == {"": about(100)}
     pass_time(server_client, run, 60)
-    run.coordinator.write_state(run.job(1), ip="172.18.0.3")
-    run.coordinator.report(run.job(2), "started")
-    run.coordinator.arrive(run.job(2), "start")
+    run.coordinator.nodes.write_state(run.job(1), ip="172.18.0.3")
+    run.coordinator.nodes.report(run.job(2), "started")
+    run.coordinator.barriers.arrive(run.job(2), "start")
     assert limits.left("deadlines") == {"": about(40)}
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
     pass_time(server_client, run, 41)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None
     assert (reason["text"], reason["kind"], reason["node"]) == ("the run did not end within 100 s", "timeout", None)
-    assert run.coordinator.info(run.id)["started"] == pytest.approx(started - 101, abs=0.002)
+    assert run.coordinator.history.info(run.id)["started"] == pytest.approx(started - 101, abs=0.002)
 
 
 def test_a_run_without_a_limit_has_none(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1))
-    run.coordinator.report(run.job(1), "started")
+    run.coordinator.nodes.report(run.job(1), "started")
     assert Limits(server_client, run).left("deadlines") == {}
 
 
@@ -252,66 +254,66 @@ def test_a_run_without_a_limit_has_none(server_client: redis.Redis, register: Re
 def test_a_node_that_is_not_heard_from_is_lost(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(2))
     limits = Limits(server_client, run)
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 60)
-    run.coordinator.renew(run.id, ["node-2"], 40)
+    run.coordinator.runs.renew_leases(run.id, ["node-1", "node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-2"], 40)
     assert limits.left("leases") == {"node-1": about(60), "node-2": about(40)}
     assert limits.promises() == {"node-1": "60000 ", "node-2": "40000 "}
-    info = run.coordinator.info(run.id)["nodes"]
+    info = run.coordinator.history.info(run.id)["nodes"]
     assert info["node-2"]["lease"] == limits.exact("leases", "node-2") / 1000
     assert info["node-3"]["lease"] is None
     pass_time(server_client, run, 5)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
     pass_time(server_client, run, 45)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None
     assert (reason["kind"], reason["node"]) == ("lost", "node-2")
     # What was promised, and what has passed since its end.
     assert reason["text"].startswith("node node-2 not heard from for ")
     assert 50 <= seconds_in(reason["text"]) <= 50 + SLACK
-    assert run.coordinator.info(run.id)["nodes"]["node-2"]["state"] == "abort"
+    assert run.coordinator.history.info(run.id)["nodes"]["node-2"]["state"] == "abort"
     assert limits.left("leases") == {} and limits.promises() == {}
-    run.coordinator.renew(run.id, ["node-1"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-1"], 60)
     assert limits.left("leases") == {}, "a run that is over has no leases"
 
 
 def test_a_node_whose_part_is_over_cannot_be_lost(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1))
     limits = Limits(server_client, run)
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 60)
-    run.coordinator.renew(run.id, [], 60)
-    run.coordinator.release_lease(run.id, "node-2")
+    run.coordinator.runs.renew_leases(run.id, ["node-1", "node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, [], 60)
+    run.coordinator.runs.drop_lease(run.id, "node-2")
     assert limits.left("leases") == {"node-1": about(60)}
     assert limits.promises() == {"node-1": "60000 "}
-    run.coordinator.release_lease(run.id, "node-1")
+    run.coordinator.runs.drop_lease(run.id, "node-1")
     pass_time(server_client, run, 100)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
 
 
 def test_a_waiter_holds_a_lease(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1), lease=60)
     limits = Limits(server_client, run)
-    run.coordinator.arrive(run.job(2), "start", timeout=1000)
+    run.coordinator.barriers.arrive(run.job(2), "start", timeout=1000)
     assert limits.left("leases") == {}, "who only arrives promises nothing"
-    run.coordinator.wait(run.job(1), "named", slice_seconds=0)
+    run.coordinator.barriers.wait(run.job(1), "named", slice_seconds=0)
     assert limits.left("leases") == {"node-1": about(60)}
     assert limits.promises() == {"node-1": "60000 named"}
     pass_time(server_client, run, 50)
-    run.coordinator.wait(run.job(1), "named", slice_seconds=0, pause=20)
+    run.coordinator.barriers.wait(run.job(1), "named", slice_seconds=0, pause=20)
     assert limits.left("leases") == {"node-1": about(80)}
     assert limits.promises() == {"node-1": "80000 named"}
     pass_time(server_client, run, 70)
-    run.coordinator.wait(run.job(1), "other", slice_seconds=0)
+    run.coordinator.barriers.wait(run.job(1), "other", slice_seconds=0)
     assert limits.left("leases") == {"node-1": about(60)}
     assert limits.promises() == {"node-1": "60000 other"}
 
 
 def test_a_waiter_that_does_not_come_back_is_lost(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1), lease=60)
-    run.coordinator.wait(run.job(1), "start", slice_seconds=0, pause=20)
+    run.coordinator.barriers.wait(run.job(1), "start", slice_seconds=0, pause=20)
     pass_time(server_client, run, 40)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
     pass_time(server_client, run, 45)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and (reason["kind"], reason["node"]) == ("lost", "node-1")
     assert 85 <= seconds_in(reason["text"]) <= 85 + SLACK
 
@@ -320,33 +322,33 @@ def test_a_waiter_does_not_override_its_keeper(server_client: redis.Redis, regis
     """The keeper may promise less, or more; a keeper that comes while the node waits takes over."""
     run = register(one_server_and(1), lease=600)
     limits = Limits(server_client, run)
-    run.coordinator.renew(run.id, ["node-1"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-1"], 60)
     kept = limits.exact("leases", "node-1")
-    for position in (None, "0-0"):
-        answer = run.coordinator.wait(run.job(1), "start", slice_seconds=0, pause=20, position=position)
+    for arrival in (None, run.coordinator.barriers.arrive(run.job(1), "start")):
+        answer = run.coordinator.barriers.wait(run.job(1), "start", slice_seconds=0, pause=20, arrival=arrival)
         assert answer.answer == "retry"
         assert limits.exact("leases", "node-1") == kept
         assert limits.promises() == {"node-1": "60000 "}
-    run.coordinator.release_lease(run.id, "node-1")
-    run.coordinator.wait(run.job(1), "start", slice_seconds=0)
+    run.coordinator.runs.drop_lease(run.id, "node-1")
+    run.coordinator.barriers.wait(run.job(1), "start", slice_seconds=0)
     assert limits.promises() == {"node-1": "600000 start"}
-    run.coordinator.renew(run.id, ["node-1"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-1"], 60)
     assert limits.promises() == {"node-1": "60000 "}
 
 
 def test_a_waiter_renews_its_lease_within_a_slice(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1), lease=0.9)
     limits = Limits(server_client, run)
-    waiter = Background(lambda: run.coordinator.wait(run.job(1), "start", slice_seconds=600, retries=1))
+    waiter = Background(lambda: run.coordinator.barriers.wait(run.job(1), "start", slice_seconds=600, retries=1))
     wait_until("node-1 has a lease", lambda: limits.left("leases"))
     for _ in range(2):
         before = limits.exact("leases", "node-1")
         wait_until("node-1 renews its lease", lambda: limits.exact("leases", "node-1") > before)  # noqa: B023
-    assert run.coordinator.arrive(run.job(2), "start").verdict == "start"
+    assert run.coordinator.barriers.arrive(run.job(2), "start").verdict == "start"
     assert waiter.end(SLACK).answer == "start"
     # Who has passed the barrier waits no more.
     pass_time(server_client, run, 100)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
     assert limits.left("leases") == {} and limits.promises() == {}
 
 
@@ -355,13 +357,13 @@ def test_who_has_passed_the_barrier_is_not_lost_but_another_one_is(
 ) -> None:
     run = register(one_server_and(2), lease=60)
     limits = Limits(server_client, run)
-    run.coordinator.wait(run.job(1), "pair", nodes=["node-1", "node-2"], slice_seconds=0)
-    run.coordinator.wait(run.job(3), "start", slice_seconds=0)
-    run.coordinator.arrive(run.job(2), "pair")
+    run.coordinator.barriers.wait(run.job(1), "pair", nodes=["node-1", "node-2"], slice_seconds=0)
+    run.coordinator.barriers.wait(run.job(3), "start", slice_seconds=0)
+    run.coordinator.barriers.arrive(run.job(2), "pair")
     pass_time(server_client, run, 40)
-    run.coordinator.renew(run.id, ["node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-2"], 60)
     pass_time(server_client, run, 21)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and reason["node"] == "node-3"
     assert limits.left("leases") == {}
 
@@ -372,16 +374,16 @@ def test_another_worker_can_take_a_silent_ones_place_until_a_barrier_is_passed(
     run = register(one_server_and(1), lease=60)
     limits = Limits(server_client, run)
     server_client.hset(f"sched/cluster/{run.id}", "mode", "queue")
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-1", "node-2"], 60)
     pass_time(server_client, run, 30)
-    run.coordinator.renew(run.id, ["node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-2"], 60)
     pass_time(server_client, run, 31)
-    assert run.coordinator.sweep(run.id) is None
+    assert run.coordinator.runs.sweep(run.id) is None
     assert limits.left("leases") == {"node-2": about(29)} and limits.promises() == {"node-2": "60000 "}
     for number in (1, 2):
-        run.coordinator.arrive(run.job(number), "start")
+        run.coordinator.barriers.arrive(run.job(number), "start")
     pass_time(server_client, run, 30)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and (reason["kind"], reason["node"]) == ("lost", "node-2")
 
 
@@ -396,15 +398,15 @@ def test_a_silence_of_everybody_is_the_servers(
     """When it is longer than half a lease: leases are moved on by its length."""
     run = register(one_server_and(2), lease=60)
     limits = Limits(server_client, run)
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 100)
+    run.coordinator.runs.renew_leases(run.id, ["node-1", "node-2"], 100)
     pass_time(server_client, run, silence, silent=True)
     before = limits.exact("leases", "node-2")
     heard = float(str(server_client.hget(f"sched/cluster/{run.id}", "heard")))
     {
-        "sweep": lambda: run.coordinator.sweep(run.id),
-        "renew": lambda: run.coordinator.renew(run.id, ["node-1"], 100),
-        "arrive": lambda: run.coordinator.arrive(run.job(1), "start"),
-        "receiving": lambda: run.coordinator.receiving(run.id, "node-1:port:0"),
+        "sweep": lambda: run.coordinator.runs.sweep(run.id),
+        "renew": lambda: run.coordinator.runs.renew_leases(run.id, ["node-1"], 100),
+        "arrive": lambda: run.coordinator.barriers.arrive(run.job(1), "start"),
+        "receiving": lambda: run.coordinator.messages.time_waited(run.id, "node-1:port:0"),
     }[speak]()
     now_heard = float(str(server_client.hget(f"sched/cluster/{run.id}", "heard")))
     assert now_heard >= heard + silence * 1000
@@ -415,21 +417,21 @@ def test_after_a_long_silence_who_stays_away_is_lost_nevertheless(
     server_client: redis.Redis, register: Register
 ) -> None:
     run = register(one_server_and(1), lease=60)
-    run.coordinator.renew(run.id, ["node-1", "node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-1", "node-2"], 60)
     pass_time(server_client, run, 500, silent=True)
-    assert run.coordinator.sweep(run.id) is None
-    run.coordinator.renew(run.id, ["node-1"], 600)
+    assert run.coordinator.runs.sweep(run.id) is None
+    run.coordinator.runs.renew_leases(run.id, ["node-1"], 600)
     pass_time(server_client, run, 61)
-    reason = run.coordinator.sweep(run.id)
+    reason = run.coordinator.runs.sweep(run.id)
     assert reason is not None and reason["node"] == "node-2"
 
 
 def test_the_first_who_speaks_has_broken_no_silence(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1), lease=60)
-    run.coordinator.renew(run.id, ["node-1"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-1"], 60)
     server_client.hdel(f"sched/cluster/{run.id}", "heard")
     before = Limits(server_client, run).exact("leases", "node-1")
-    run.coordinator.sweep(run.id)
+    run.coordinator.runs.sweep(run.id)
     assert Limits(server_client, run).exact("leases", "node-1") == before
 
 
@@ -443,7 +445,7 @@ def test_the_clock_of_a_wait_for_messages_goes_on_over_its_slices(
     options = {"operation": "receive", "job_id": run.job(1), "key": "port", "position": "0", "timeout": 100}
 
     def ask(**more: t.Any) -> dict[str, t.Any]:
-        return MESSAGE.work(lambda: run.coordinator, {**options, "slice": 0, **more}, False)
+        return MESSAGE.work(lambda: run.coordinator.connection, {**options, "slice": 0, **more}, False)
 
     assert ask()["answer"] == "retry"
     pass_time(server_client, run, 60)
@@ -457,23 +459,25 @@ def test_the_clock_of_a_wait_for_messages_goes_on_over_its_slices(
     assert result["waited"] >= 110
     assert not ask().get("failed"), "a new wait has a clock of its own"
     pass_time(server_client, run, 70)
-    run.coordinator.send(run.id, "node-2", "port", "5201")
+    run.coordinator.messages.send(run.id, "node-2", "port", "5201")
     assert ask()["value"] == "5201"
-    assert run.coordinator.receiving(run.id, f"{run.job(1)}:port:0") < SLACK, "it was received: that wait is over"
+    assert run.coordinator.messages.time_waited(run.id, f"{run.job(1)}:port:0") < SLACK, (
+        "it was received: that wait is over"
+    )
 
 
 def test_who_waits_for_a_message_looks_after_the_others(server_client: redis.Redis, register: Register) -> None:
     run = register(one_server_and(1))
-    run.coordinator.renew(run.id, ["node-2"], 60)
+    run.coordinator.runs.renew_leases(run.id, ["node-2"], 60)
     pass_time(server_client, run, 61)
-    run.coordinator.receiving(run.id, "node-1:port:0")
+    run.coordinator.messages.time_waited(run.id, "node-1:port:0")
     assert reason_of(run)["node"] == "node-2"
 
 
 def test_a_wait_for_messages_that_is_over_is_forgotten(coordinator: Coordinator, register: Register) -> None:
     run = register(one_server_and(1))
-    assert run.coordinator.receiving(run.id, "one") < SLACK
-    run.coordinator.receiving(run.id, "two")
-    run.coordinator.received(run.id, "one")
-    run.coordinator.received(run.id, "never asked")
-    assert t.cast(t.Any, coordinator)._client.redis.hkeys(f"sched/cluster/{run.id}/receiving") == ["two"]
+    assert run.coordinator.messages.time_waited(run.id, "one") < SLACK
+    run.coordinator.messages.time_waited(run.id, "two")
+    run.coordinator.messages.end_wait(run.id, "one")
+    run.coordinator.messages.end_wait(run.id, "never asked")
+    assert coordinator.connection.redis.hkeys(f"sched/cluster/{run.id}/receiving") == ["two"]

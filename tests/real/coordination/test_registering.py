@@ -10,9 +10,10 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 
 from coordination.conftest import Run
 from support.plans import make_plan, one_server_and
@@ -68,10 +69,10 @@ def lasts(left: int, seconds: float) -> bool:
 def test_what_is_known_of_a_new_run(coordinator: Coordinator) -> None:
     plan = make_plan([["server"], ["client", "load-gen"]])
     cluster_id = ids(plan)[0]
-    before = coordinator.now()
-    coordinator.register(plan, lease=12.5, retention=3600)
-    info = coordinator.info(cluster_id)
-    assert before - 0.001 <= info["registered"] <= info["now"] <= coordinator.now()
+    before = coordinator.history.now()
+    coordinator.registration.register(plan, lease=12.5, retention=3600)
+    info = coordinator.history.info(cluster_id)
+    assert before - 0.001 <= info["registered"] <= info["now"] <= coordinator.history.now()
     assert info["expires"] == pytest.approx(info["registered"] + 3600)
     unknown: dict[str, t.Any] = {"since": None, "released": None, "participants": "all", "arrived": []}
     missing = [{"node": "node-1", "roles": ["server"]}, {"node": "node-2", "roles": ["client", "load-gen"]}]
@@ -105,11 +106,11 @@ def test_what_is_known_of_a_new_run(coordinator: Coordinator) -> None:
         },
         "barriers": {name: {**unknown, "missing": missing} for name in ("start", "ready", "finish")},
     }
-    assert [(event["node"], event["what"], event["data"]) for event in coordinator.events(cluster_id)] == [
+    assert [(event["node"], event["what"], event["data"]) for event in coordinator.history.events(cluster_id)] == [
         (None, "registered", None)
     ]
-    assert coordinator.knows(cluster_id) and not coordinator.knows(f"{cluster_id}9")
-    brief = next(run for run in coordinator.runs() if run["cluster_id"] == cluster_id)
+    assert coordinator.history.knows(cluster_id) and not coordinator.history.knows(f"{cluster_id}9")
+    brief = next(run for run in coordinator.history.runs() if run["cluster_id"] == cluster_id)
     assert brief == {key: value for key, value in info.items() if key not in ("nodes", "barriers", "now")}
 
 
@@ -124,16 +125,16 @@ def test_the_fields_of_a_run(world: World) -> None:
         ),
     ]
     for given, expected in settings:
-        world.coordinator.register(plan, **given)
+        world.coordinator.registration.register(plan, **given)
         fields = t.cast(dict, world.redis.hgetall(f"{world.prefix}cluster/{cluster_id}"))
         assert int(fields["expires"]) - int(fields["registered"]) == int(expected["retention"]) * 1000
         assert {key: fields[key] for key in expected} == expected
         assert fields["nodes"].split(" ") == [f"node-{number}" for number in range(1, 302)]
         # As many events as a run can need, ten thousand at least.
         assert (fields["last_job"], fields["events"]) == (f"{cluster_id}.301", "15050")
-        world.coordinator.remove(cluster_id)
+        world.coordinator.runs.remove(cluster_id)
     small = make_plan(one_server_and(0))
-    world.coordinator.register(small)
+    world.coordinator.registration.register(small)
     assert world.redis.hget(f"{world.prefix}cluster/{ids(small)[0]}", "events") == "10000"
 
 
@@ -143,25 +144,27 @@ def test_what_a_submission_to_queues_leaves(world: World) -> None:
     job = plan["runs"][0]["nodes"][0]["job_id"]
     work = {job: {"node": "node-1"}}
     key, base = f"submission/{plan['submission_id']}", f"{world.prefix}cluster/{ids(plan)[0]}"
-    assert world.coordinator.submit(plan, work, priority=100, queue_timeout=90, retention=3600, run_timeout=60, lease=7)
+    assert world.coordinator.registration.submit(
+        plan, work, priority=100, queue_timeout=90, retention=3600, run_timeout=60, lease=7
+    )
     fields = t.cast(dict, world.redis.hgetall(base))
     expected = {"mode": "queue", "priority": "100", "queue_timeout": "90", "run_timeout": "60", "lease": "7"}
     assert {name: fields[name] for name in expected} == expected
     assert world.redis.hgetall(f"{base}/jobs") == {job: '{"node":"node-1"}'}
-    assert world.coordinator.plan(plan["submission_id"]) == plan
+    assert world.coordinator.registration.plan(plan["submission_id"]) == plan
     assert lasts(world.left()[key], 3600)
-    assert not world.coordinator.submit(
+    assert not world.coordinator.registration.submit(
         plan, work, priority=100, queue_timeout=90, retention=3600, run_timeout=60, lease=7
     )
-    world.coordinator.remove(ids(plan)[0])
+    world.coordinator.runs.remove(ids(plan)[0])
     other = {**plan, "job": "jobs/other.yaml"}
-    assert world.coordinator.submit(other, work, priority=-100, retention=600)
-    assert world.coordinator.plan(plan["submission_id"]) == other
+    assert world.coordinator.registration.submit(other, work, priority=-100, retention=600)
+    assert world.coordinator.registration.plan(plan["submission_id"]) == other
     assert lasts(world.left()[key], 600)
     fields = t.cast(dict, world.redis.hgetall(base))
     assert (fields["priority"], fields["queue_timeout"], fields["lease"]) == ("-100", "3600", "30")
     with pytest.raises(CoordinationError, match="submission none was never put into queues at .*, or has expired"):
-        world.coordinator.plan("none")
+        world.coordinator.registration.plan("none")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_what_a_submission_to_queues_leaves(world: World) -> None:
 )
 def test_how_a_run_cannot_stand_in_line(world: World, settings: dict[str, t.Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        world.coordinator.submit(make_plan([["client"]]), {}, **settings)
+        world.coordinator.registration.submit(make_plan([["client"]]), {}, **settings)
     assert world.left() == {}
 
 
@@ -192,24 +195,24 @@ def test_settings_that_end_before_they_begin(
 ) -> None:
     plan = make_plan(one_server_and(1))
     with pytest.raises(InputError, match=sentence):
-        coordinator.register(plan, **settings)
-    assert not coordinator.knows(ids(plan)[0])
+        coordinator.registration.register(plan, **settings)
+    assert not coordinator.history.knows(ids(plan)[0])
 
 
 def test_plans_that_cannot_be(coordinator: Coordinator) -> None:
     empty, foreign = make_plan([]), make_plan(one_server_and(1))
     foreign["runs"][0]["nodes"][1]["job_id"] = "20260131T120000-zzzz.1.2"
     with pytest.raises(InputError, match=f"run {ids(empty)[0]} has no node"):
-        coordinator.register(empty)
+        coordinator.registration.register(empty)
     with pytest.raises(InputError, match=rf"of node node-2 does not belong to run {ids(foreign)[0]}"):
-        coordinator.register(foreign)
+        coordinator.registration.register(foreign)
 
 
 @pytest.mark.parametrize("changed", ["lease", "retention", "run_timeout", "job", "roles", "direct_ips", "params"])
 def test_the_same_id_with_another_plan_is_refused(coordinator: Coordinator, changed: str) -> None:
     plan, other = make_plan(one_server_and(1)), None
     settings: dict[str, t.Any] = {"lease": 30, "retention": 3600, "run_timeout": 60}
-    coordinator.register(plan, **settings)
+    coordinator.registration.register(plan, **settings)
     other = json.loads(json.dumps(plan))
     if changed in settings:
         settings[changed] = 7
@@ -220,7 +223,7 @@ def test_the_same_id_with_another_plan_is_refused(coordinator: Coordinator, chan
     else:
         other["runs"][0]["nodes"][1][changed] = ["another"]
     with pytest.raises(CoordinationError) as refused:
-        coordinator.register(other, **settings)
+        coordinator.registration.register(other, **settings)
     assert (
         str(refused.value) == f"run {ids(plan)[0]} is registered already, with another plan; submit it under a new id"
     )
@@ -229,18 +232,18 @@ def test_the_same_id_with_another_plan_is_refused(coordinator: Coordinator, chan
 def test_a_run_that_is_missing_is_registered_again_and_the_others_stay(coordinator: Coordinator) -> None:
     plan = make_plan(one_server_and(1), runs=3)
     one, two, three = ids(plan)
-    coordinator.register(plan)
+    coordinator.registration.register(plan)
     for number in (1, 2):
-        coordinator.arrive(f"{one}.{number}", "start")
-    coordinator.arrive(f"{three}.1", "finish")
-    coordinator.remove(two)
-    before = [untimed(coordinator.info(name)) for name in (one, three)]
-    assert coordinator.register(plan)
-    assert [untimed(coordinator.info(name)) for name in (one, three)] == before
-    assert [entry["verdict"] for entry in coordinator.watch(one, "0", 1)[1]] == ["start"]
-    assert coordinator.info(two)["phase"] == "registered"
-    assert coordinator.arrive(f"{two}.1", "start").missing == 1
-    assert not coordinator.register(plan)
+        coordinator.barriers.arrive(f"{one}.{number}", "start")
+    coordinator.barriers.arrive(f"{three}.1", "finish")
+    coordinator.runs.remove(two)
+    before = [untimed(coordinator.history.info(name)) for name in (one, three)]
+    assert coordinator.registration.register(plan)
+    assert [untimed(coordinator.history.info(name)) for name in (one, three)] == before
+    assert [entry["verdict"] for entry in coordinator.barriers.watch(one, "0", 1)[1]] == ["start"]
+    assert coordinator.history.info(two)["phase"] == "registered"
+    assert coordinator.barriers.arrive(f"{two}.1", "start").missing == 1
+    assert not coordinator.registration.register(plan)
 
 
 def test_only_a_run_that_is_missing_is_put_into_queues_again(world: World) -> None:
@@ -250,27 +253,27 @@ def test_only_a_run_that_is_missing_is_put_into_queues_again(world: World) -> No
             node["queue"] = queue
     work: dict[str, t.Any] = {node["job_id"]: {} for run in plan["runs"] for node in run["nodes"]}
     one, two = ids(plan)
-    assert world.coordinator.submit(plan, work)
-    world.coordinator.remove(one)
-    assert world.coordinator.submit(plan, work)
+    assert world.coordinator.registration.submit(plan, work)
+    world.coordinator.runs.remove(one)
+    assert world.coordinator.registration.submit(plan, work)
     for queue in ("a", "b"):
         waiting = [job["cluster_id"] for job in world.coordinator.queues.queues()[queue]]
         assert sorted(waiting) == [one, two]
-    assert [event["what"] for event in world.coordinator.events(two)].count("queued") == 1
+    assert [event["what"] for event in world.coordinator.history.events(two)].count("queued") == 1
 
 
 def test_an_id_that_is_registered_again_has_no_old_verdict(register: Register) -> None:
     run = register(one_server_and(1))
     for number in (1, 2):
-        run.coordinator.arrive(run.job(number), "start")
-    run.coordinator.abort(run.id, {"text": "over"})
-    run.coordinator.remove(run.id)
-    assert run.coordinator.register(run.plan)
-    assert run.coordinator.watch(run.id, "0", 1) == ("0", [])
-    arrival = run.coordinator.arrive(run.job(1), "start")
+        run.coordinator.barriers.arrive(run.job(number), "start")
+    run.coordinator.runs.abort(run.id, make_reason("over"))
+    run.coordinator.runs.remove(run.id)
+    assert run.coordinator.registration.register(run.plan)
+    assert run.coordinator.barriers.watch(run.id, "0", 1) == ("0", [])
+    arrival = run.coordinator.barriers.arrive(run.job(1), "start")
     assert (arrival.verdict, arrival.position, arrival.missing) == (None, "0-0", 1)
-    assert run.coordinator.wait(run.job(1), "start", position=arrival.position, slice_seconds=0).answer == "retry"
-    info = run.coordinator.info(run.id)
+    assert run.coordinator.barriers.wait(run.job(1), "start", arrival=arrival, slice_seconds=0).answer == "retry"
+    info = run.coordinator.history.info(run.id)
     assert (info["result"], info["reason"], info["phase"]) == (None, None, "registered")
 
 
@@ -279,7 +282,7 @@ def test_a_run_of_any_size_is_registered_and_forgotten_whole(world: World, nodes
     plan = make_plan(one_server_and(nodes - 1))
     cluster_id = ids(plan)[0]
     jobs = {f"{cluster_id}.{number}" for number in range(1, nodes + 1)}
-    world.coordinator.register(plan)
+    world.coordinator.registration.register(plan)
     assert world.redis.hgetall(f"{world.prefix}id2cluster") == dict.fromkeys(jobs, cluster_id)
     records = t.cast(dict, world.redis.hgetall(f"{world.prefix}cluster_state"))
     assert {job: json.loads(record)["node"] for job, record in records.items()} == {
@@ -288,23 +291,23 @@ def test_a_run_of_any_size_is_registered_and_forgotten_whole(world: World, nodes
     for barrier in ("start", "ready", "finish"):
         assert world.redis.scard(f"{world.prefix}cluster/{cluster_id}/missing/{barrier}") == nodes
     assert world.redis.hlen(f"{world.prefix}cluster/{cluster_id}/nodes") == nodes
-    assert world.coordinator.arrive(f"{cluster_id}.{nodes}", "named").missing == nodes - 1
-    assert world.coordinator.remove(cluster_id)
+    assert world.coordinator.barriers.arrive(f"{cluster_id}.{nodes}", "named").missing == nodes - 1
+    assert world.coordinator.runs.remove(cluster_id)
     assert [key for key in world.left() if not key.endswith(("/verdicts", "book"))] == []
 
 
 def test_what_has_expired_is_purged_with_the_next_run_that_comes_or_ends(world: World) -> None:
     for event in ("register", "close"):
         plan, other = make_plan(one_server_and(11)), make_plan(one_server_and(0))
-        world.coordinator.register(plan)
+        world.coordinator.registration.register(plan)
         if event == "close":
-            world.coordinator.register(other)
+            world.coordinator.registration.register(other)
         # As when its keys have expired: what is left is a field for each node in what all runs share.
         world.redis.zadd(f"{world.prefix}runs", {f"{ids(plan)[0]}.12": 1})
         if event == "register":
-            world.coordinator.register(other)
+            world.coordinator.registration.register(other)
         else:
-            world.coordinator.close_run(ids(other)[0])
+            world.coordinator.runs.close(ids(other)[0])
         for key in ("cluster_state", "id2cluster"):
             left = t.cast(list, world.redis.hkeys(world.prefix + key))
             assert left and not [job for job in left if job.startswith(f"{ids(plan)[0]}.")]
@@ -313,25 +316,25 @@ def test_what_has_expired_is_purged_with_the_next_run_that_comes_or_ends(world: 
 
 def test_runs_are_purged_only_after_their_time_and_few_at_once(world: World) -> None:
     plan, other, last = make_plan(one_server_and(0), runs=12), make_plan(one_server_and(0)), make_plan([["a"]])
-    world.coordinator.register(plan)
-    world.coordinator.register(other)
+    world.coordinator.registration.register(plan)
+    world.coordinator.registration.register(other)
     for cluster_id in ids(plan):
         world.redis.zadd(f"{world.prefix}runs", {f"{cluster_id}.1": 1})
-    world.coordinator.register(last)
+    world.coordinator.registration.register(last)
     left = t.cast(list, world.redis.hkeys(f"{world.prefix}id2cluster"))
     assert len(left) == 2 + 2 and {f"{ids(other)[0]}.1", f"{ids(last)[0]}.1"} < set(left)
 
 
 def test_a_short_run_does_not_shorten_what_all_runs_share(world: World) -> None:
-    world.coordinator.register(make_plan(one_server_and(1)), retention=3600)
+    world.coordinator.registration.register(make_plan(one_server_and(1)), retention=3600)
     left = world.left()
     assert all(lasts(left[key], 3600) for key in SHARED), left
     short, long = make_plan(one_server_and(1)), make_plan(one_server_and(1))
-    world.coordinator.register(short, retention=600)
-    world.coordinator.close_run(ids(short)[0])
+    world.coordinator.registration.register(short, retention=600)
+    world.coordinator.runs.close(ids(short)[0])
     left = world.left()
     assert all(lasts(left[key], 3600) for key in SHARED), left
-    world.coordinator.register(long, retention=7200)
+    world.coordinator.registration.register(long, retention=7200)
     left = world.left()
     assert all(lasts(left[key], 7200) for key in SHARED), left
     assert all(lasts(end, 600) for key, end in left.items() if ids(short)[0] in key), left
@@ -341,14 +344,14 @@ def go_through_everything(coordinator: Coordinator, plan: dict[str, t.Any]) -> N
     """Makes every key that a run can have."""
     cluster_id = ids(plan)[0]
     one, two = f"{cluster_id}.1", f"{cluster_id}.2"
-    coordinator.renew(cluster_id, ["node-1"], 30)
-    coordinator.wait(one, "start", slice_seconds=0, timeout=3000)
-    coordinator.arrive(two, "start")
-    coordinator.wait(one, "named", slice_seconds=0, timeout=3000)
-    coordinator.arrive(one, "own", nodes=["node-1"])
-    coordinator.send(cluster_id, "node-1", "port", "1")
-    coordinator.event(cluster_id, "node-1", "script")
-    coordinator.receiving(cluster_id, "node-1:other:0")
+    coordinator.runs.renew_leases(cluster_id, ["node-1"], 30)
+    coordinator.barriers.wait(one, "start", slice_seconds=0, timeout=3000)
+    coordinator.barriers.arrive(two, "start")
+    coordinator.barriers.wait(one, "named", slice_seconds=0, timeout=3000)
+    coordinator.barriers.arrive(one, "own", nodes=["node-1"])
+    coordinator.messages.send(cluster_id, "node-1", "port", "1")
+    coordinator.runs.record_event(cluster_id, "node-1", "script")
+    coordinator.messages.time_waited(cluster_id, "node-1:other:0")
 
 
 KEYS_OF_A_RUN = {
@@ -362,7 +365,7 @@ KEYS_OF_A_RUN = {
 def test_every_key_expires_whatever_happens(world: World) -> None:
     plan = make_plan(one_server_and(2))
     base = f"cluster/{ids(plan)[0]}"
-    world.coordinator.register(plan, retention=3600, run_timeout=3000)
+    world.coordinator.registration.register(plan, retention=3600, run_timeout=3000)
     left = world.left()
     assert all(lasts(end, 3600) for end in left.values()), left
     go_through_everything(world.coordinator, plan)
@@ -380,34 +383,36 @@ def test_the_time_that_a_run_is_kept_begins_anew_with_its_end(world: World, end:
     plan = make_plan(one_server_and(2))
     cluster_id = ids(plan)[0]
     base = f"cluster/{cluster_id}"
-    world.coordinator.register(plan, retention=3600)
+    world.coordinator.registration.register(plan, retention=3600)
     go_through_everything(world.coordinator, plan)
     shorten(world, cluster_id, 1800)
-    assert world.coordinator.abort(cluster_id) if end == "abort" else world.coordinator.close_run(cluster_id)
+    assert world.coordinator.runs.abort(cluster_id) if end == "abort" else world.coordinator.runs.close(cluster_id)
     left = {key: left for key, left in world.left().items() if "/sent/" not in key}
     assert set(left) == {*SHARED, base, f"{base}/missing/start", *(f"{base}/{key}" for key in KEYS_OF_A_RUN - gone)}
     assert all(lasts(end, 3600) for end in left.values()), left
-    assert world.coordinator.info(cluster_id)["expires"] == pytest.approx(world.coordinator.now() + 3600, abs=60)
+    assert world.coordinator.history.info(cluster_id)["expires"] == pytest.approx(
+        world.coordinator.history.now() + 3600, abs=60
+    )
 
 
 def test_closing_begins_the_time_anew_after_an_abort_too(world: World) -> None:
     plan = make_plan(one_server_and(2))
     cluster_id = ids(plan)[0]
-    world.coordinator.register(plan, retention=3600)
-    world.coordinator.abort(cluster_id)
+    world.coordinator.registration.register(plan, retention=3600)
+    world.coordinator.runs.abort(cluster_id)
     shorten(world, cluster_id, 1800)
-    assert not world.coordinator.abort(cluster_id)
+    assert not world.coordinator.runs.abort(cluster_id)
     assert all(lasts(end, 1800) for key, end in world.left().items() if key not in SHARED)
-    assert world.coordinator.info(cluster_id)["closed"] is None
-    assert world.coordinator.close_run(cluster_id)
+    assert world.coordinator.history.info(cluster_id)["closed"] is None
+    assert world.coordinator.runs.close(cluster_id)
     assert all(lasts(end, 3600) for end in world.left().values())
-    info = world.coordinator.info(cluster_id)
+    info = world.coordinator.history.info(cluster_id)
     assert info["finished"] <= info["closed"] <= info["now"]
-    events = [(event["node"], event["what"]) for event in world.coordinator.events(cluster_id)]
+    events = [(event["node"], event["what"]) for event in world.coordinator.history.events(cluster_id)]
     assert events == [(None, "registered"), (None, "abort"), (None, "closed")]
     shorten(world, cluster_id, 1800)
-    assert not world.coordinator.close_run(cluster_id)
-    assert len(world.coordinator.events(cluster_id)) == 3
+    assert not world.coordinator.runs.close(cluster_id)
+    assert len(world.coordinator.history.events(cluster_id)) == 3
 
 
 @pytest.mark.parametrize(("left", "expected"), [(3500, 3500), (3000, 3600)])
@@ -416,24 +421,24 @@ def test_a_run_that_goes_on_is_kept(world: World, left: int, expected: int) -> N
     plan = make_plan(one_server_and(2))
     cluster_id = ids(plan)[0]
     steps: list[t.Callable[[], t.Any]] = [
-        lambda: world.coordinator.write_state(f"{cluster_id}.1", ip="172.18.0.2"),
-        lambda: world.coordinator.report(f"{cluster_id}.1", "started"),
-        lambda: world.coordinator.arrive(f"{cluster_id}.1", "ready"),
+        lambda: world.coordinator.nodes.write_state(f"{cluster_id}.1", ip="172.18.0.2"),
+        lambda: world.coordinator.nodes.report(f"{cluster_id}.1", "started"),
+        lambda: world.coordinator.barriers.arrive(f"{cluster_id}.1", "ready"),
     ]
-    world.coordinator.register(plan, retention=3600)
+    world.coordinator.registration.register(plan, retention=3600)
     for step in steps:
         shorten(world, cluster_id, left)
         step()
         ends = {key: end for key, end in world.left().items() if key.startswith("cluster/")}
         assert all(lasts(end, expected) for end in ends.values()), ends
         score = t.cast(float, world.redis.zscore(f"{world.prefix}runs", f"{cluster_id}.3"))
-        assert lasts(int(score - world.coordinator.now() * 1000), 3600 if left == 3500 else expected)
+        assert lasts(int(score - world.coordinator.history.now() * 1000), 3600 if left == 3500 else expected)
 
 
 def shorten(world: World, cluster_id: str, seconds: int) -> None:
     """As if a part of the time that a run is kept had passed."""
     base = f"{world.prefix}cluster/{cluster_id}"
-    expires = int((world.coordinator.now() + seconds) * 1000)
+    expires = int((world.coordinator.history.now() + seconds) * 1000)
     world.redis.hset(base, "expires", expires)
     for key in t.cast(list, world.redis.keys(f"{base}*")):
         if "/sent/" not in key:
@@ -442,7 +447,7 @@ def shorten(world: World, cluster_id: str, seconds: int) -> None:
 
 def test_runs_in_the_order_of_their_numbers(world: World) -> None:
     plan = make_plan(one_server_and(0), runs=11)
-    world.coordinator.register(plan)
-    assert [run["cluster_id"] for run in world.coordinator.runs()] == ids(plan)
+    world.coordinator.registration.register(plan)
+    assert [run["cluster_id"] for run in world.coordinator.history.runs()] == ids(plan)
     world.redis.delete(f"{world.prefix}cluster/{ids(plan)[3]}")
-    assert len(world.coordinator.runs()) == 10, "one that has expired is left out"
+    assert len(world.coordinator.history.runs()) == 10, "one that has expired is left out"

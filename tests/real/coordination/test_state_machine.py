@@ -16,10 +16,11 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Answer
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import Answer, Arrival
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -56,13 +57,13 @@ class Barrier:
 
 
 class Waiter(threading.Thread):
-    def __init__(self, coordinator: Coordinator, node: str, job_id: str, barrier: str, position: str) -> None:
+    def __init__(self, coordinator: Coordinator, node: str, job_id: str, barrier: str, arrival: Arrival) -> None:
         super().__init__(daemon=True)
         self.node = node
         self.barrier = barrier
         self.answer: Answer | Exception | None = None
-        self._wait: t.Callable[[], Answer] = lambda: coordinator.wait(
-            job_id, barrier, position=position, slice_seconds=60, retries=0
+        self._wait: t.Callable[[], Answer] = lambda: coordinator.barriers.wait(
+            job_id, barrier, arrival=arrival, slice_seconds=60, retries=0
         )
 
     def run(self) -> None:
@@ -106,11 +107,11 @@ class Coordination(RuleBasedStateMachine):
             self.participants["clients"], self.asked["clients"] = by_role["client"], {"roles": ["client"]}
         self.forget()
         other = make_plan(roles)
-        self.coordinator.register(other)
+        self.coordinator.registration.register(other)
         self.other_id = other["runs"][0]["cluster_id"]
-        self.coordinator.arrive(f"{self.other_id}.1", "start")
-        self.coordinator.send(self.other_id, "node-1", "key", "of the other run")
-        self.other = self.untimed(self.coordinator.info(self.other_id))
+        self.coordinator.barriers.arrive(f"{self.other_id}.1", "start")
+        self.coordinator.messages.send(self.other_id, "node-1", "key", "of the other run")
+        self.other = self.untimed(self.coordinator.history.info(self.other_id))
 
     def forget(self) -> None:
         """The model of a run of which nothing has happened yet."""
@@ -123,7 +124,7 @@ class Coordination(RuleBasedStateMachine):
         self.waiting_lease: set[str] = set()
         self.expired: set[str] = set()
         self.messages: list[tuple[str, str]] = []
-        assert self.coordinator.register(self.plan, lease=3600)
+        assert self.coordinator.registration.register(self.plan, lease=3600)
 
     # The model
 
@@ -147,18 +148,18 @@ class Coordination(RuleBasedStateMachine):
             return
         overdue = [name for name, barrier in self.barriers.items() if barrier.expired]
         if self.expired:
-            lost = self.coordinator.info(self.id)["reason"]
+            lost = self.coordinator.history.info(self.id)["reason"]
             assert lost["node"] in self.expired
             assert lost["text"].startswith(f"node {lost['node']} not heard from for ")
             self.end("abort", "lost", lost["node"])
         elif overdue:
-            name = str(self.coordinator.info(self.id)["reason"]["text"]).split()[1]
+            name = str(self.coordinator.history.info(self.id)["reason"]["text"]).split()[1]
             assert name in overdue
             self.time_out(name)
 
     def time_out(self, barrier: str) -> None:
         missing = sorted(self.barriers[barrier].participants - self.barriers[barrier].arrived)
-        text = self.coordinator.info(self.id)["reason"]["text"]
+        text = self.coordinator.history.info(self.id)["reason"]["text"]
         assert all(f"{node} (" in text for node in missing)
         assert not any(f"{node} (" in text for node in set(self.names) - set(missing))
         self.end("abort", "timeout", missing[0] if len(missing) == 1 else None)
@@ -239,7 +240,7 @@ class Coordination(RuleBasedStateMachine):
         before = self.barriers.get(name)
         released_before = before is not None and before.released
         try:
-            arrival = self.coordinator.arrive(self.jobs[node], name, timeout=timeout, **self.asked[name])
+            arrival = self.coordinator.barriers.arrive(self.jobs[node], name, timeout=timeout, **self.asked[name])
         except CoordinationError as error:
             assert "does not take part" in str(error)
             assert self.expect_arrival(node, name) == "stranger"
@@ -262,13 +263,13 @@ class Coordination(RuleBasedStateMachine):
         node, name = self.node(number), self.barrier(choice)
         self.lose(False)
         try:
-            arrival = self.coordinator.arrive(self.jobs[node], name, **self.asked[name])
+            arrival = self.coordinator.barriers.arrive(self.jobs[node], name, **self.asked[name])
         except CoordinationError:
             assert self.expect_arrival(node, name) == "stranger"
             return
         assert arrival.verdict == self.expect_arrival(node, name)
         if not arrival.verdict:
-            waiter = Waiter(self.coordinator_of_waiters, node, self.jobs[node], name, arrival.position)
+            waiter = Waiter(self.coordinator_of_waiters, node, self.jobs[node], name, arrival)
             waiter.start()
             self.waiters.append(waiter)
             self.blocked.add(node)
@@ -279,7 +280,9 @@ class Coordination(RuleBasedStateMachine):
         node, name = self.node(number), self.barrier(choice)
         self.lose(lost)
         try:
-            answer = self.coordinator.wait(self.jobs[node], name, slice_seconds=0, retries=2, **self.asked[name])
+            answer = self.coordinator.barriers.wait(
+                self.jobs[node], name, slice_seconds=0, retries=2, **self.asked[name]
+            )
         except CoordinationError:
             assert self.expect_arrival(node, name) == "stranger"
             return
@@ -301,7 +304,7 @@ class Coordination(RuleBasedStateMachine):
     def report(self, number: int, state: str, lost: bool) -> None:
         node = self.node(number)
         self.lose(lost)
-        report = self.coordinator.report(self.jobs[node], state, {"script": "job", "exit_code": 7})
+        report = self.coordinator.nodes.report(self.jobs[node], state, make_reason("", script="job", exit_code=7))
         if self.verdict == "finish":
             assert not report.changed
         elif state == "failed":
@@ -321,15 +324,15 @@ class Coordination(RuleBasedStateMachine):
     def write_state(self, number: int, ip: str, lost: bool) -> None:
         node = self.node(number)
         self.lose(lost)
-        self.coordinator.write_state(self.jobs[node], ip=ip)
+        self.coordinator.nodes.write_state(self.jobs[node], ip=ip)
         self.advance(node, "write_state")
-        assert not self.coordinator.write_state(self.jobs[node], ip=ip)
+        assert not self.coordinator.nodes.write_state(self.jobs[node], ip=ip)
 
     @precondition(lambda self: self.taken % 5 == 0)
     @rule(lost=LOST)
     def abort(self, lost: bool) -> None:
         self.lose(lost)
-        changed = self.coordinator.abort(self.id, {"text": "the operator wants it"})
+        changed = self.coordinator.runs.abort(self.id, make_reason("the operator wants it"))
         assert changed == (not self.verdict and not lost)
         if not self.verdict:
             self.end("abort", "abort")
@@ -339,7 +342,7 @@ class Coordination(RuleBasedStateMachine):
     def renew(self, numbers: set[int], lost: bool) -> None:
         nodes = sorted({self.node(number) for number in numbers})
         self.lose(lost)
-        self.coordinator.renew(self.id, nodes, 3600)
+        self.coordinator.runs.renew_leases(self.id, nodes, 3600)
         if not self.verdict:
             self.kept |= set(nodes)
             self.waiting_lease -= set(nodes)
@@ -349,7 +352,7 @@ class Coordination(RuleBasedStateMachine):
     @rule(number=st.integers(0, 7))
     def let_a_lease_run_out(self, number: int) -> None:
         self.lose(False)
-        self.coordinator.renew(self.id, [self.node(number)], MOMENT)
+        self.coordinator.runs.renew_leases(self.id, [self.node(number)], MOMENT)
         time.sleep(2 * MOMENT)
         if not self.verdict:
             self.kept.add(self.node(number))
@@ -360,14 +363,14 @@ class Coordination(RuleBasedStateMachine):
     def release_lease(self, number: int, lost: bool) -> None:
         self.lose(lost)
         node = self.node(number)
-        self.coordinator.release_lease(self.id, node)
+        self.coordinator.runs.drop_lease(self.id, node)
         for leases in (self.kept, self.waiting_lease, self.expired):
             leases.discard(node)
 
     @rule(lost=LOST)
     def sweep(self, lost: bool) -> None:
         self.lose(lost)
-        reason = self.coordinator.sweep(self.id)
+        reason = self.coordinator.runs.sweep(self.id)
         self.judge()
         assert (reason is not None) == (self.verdict == "abort")
         self.settle()
@@ -375,28 +378,28 @@ class Coordination(RuleBasedStateMachine):
     @rule(number=st.integers(0, 7), value=st.text(max_size=20), lost=LOST)
     def send(self, number: int, value: str, lost: bool) -> None:
         self.lose(lost)
-        self.coordinator.send(self.id, self.node(number), "key", value)
+        self.coordinator.messages.send(self.id, self.node(number), "key", value)
         self.messages.append((self.node(number), value))
 
     @rule(number=st.integers(0, 7), lost=LOST)
     def event(self, number: int, lost: bool) -> None:
-        before = len(self.coordinator.events(self.id))
+        before = len(self.coordinator.history.events(self.id))
         self.lose(lost)
-        self.coordinator.event(self.id, self.node(number), "script", {"id": "test-job"})
-        assert len(self.coordinator.events(self.id)) == before + 1
+        self.coordinator.runs.record_event(self.id, self.node(number), "script", {"id": "test-job"})
+        assert len(self.coordinator.history.events(self.id)) == before + 1
 
     @precondition(lambda self: self.verdict)
     @rule(lost=LOST)
     def close(self, lost: bool) -> None:
         self.lose(lost)
-        assert self.coordinator.close_run(self.id) == (not self.closed and not lost)
+        assert self.coordinator.runs.close(self.id) == (not self.closed and not lost)
         self.closed = True
 
     @precondition(lambda self: self.verdict or self.taken % 7 == 0)
     @rule(lost=LOST)
     def remove_and_repeat(self, lost: bool) -> None:
         self.lose(lost)
-        assert self.coordinator.remove(self.id) == (not lost)
+        assert self.coordinator.runs.remove(self.id) == (not lost)
         for waiter in self.waiters:
             waiter.join(10)
             # What it waited for is gone, so that it may find the abort or nothing at all.
@@ -405,16 +408,16 @@ class Coordination(RuleBasedStateMachine):
             ), f"{waiter.node} waits for {waiter.barrier}: {waiter.answer}"
         self.waiters = []
         with pytest.raises(CoordinationError, match="not known"):
-            self.coordinator.info(self.id)
+            self.coordinator.history.info(self.id)
         with pytest.raises(CoordinationError, match="not known"):
-            self.coordinator.arrive(self.jobs[self.names[0]], "start")
+            self.coordinator.barriers.arrive(self.jobs[self.names[0]], "start")
         self.forget()
 
     @rule(number=st.integers(0, 7))
     def a_stranger_asks(self, number: int) -> None:
         self.lose(False)
         with pytest.raises(CoordinationError, match="not known"):
-            self.coordinator.report(f"{self.id}.{len(self.names) + 1 + number}", "started")
+            self.coordinator.nodes.report(f"{self.id}.{len(self.names) + 1 + number}", "started")
 
     # What is true after each of them
 
@@ -422,7 +425,7 @@ class Coordination(RuleBasedStateMachine):
     def redis_and_model_agree(self) -> None:
         if not hasattr(self, "id"):
             return
-        info = self.coordinator.info(self.id)
+        info = self.coordinator.history.info(self.id)
         assert info["result"] == self.verdict
         assert self.reason == (info["reason"] and (info["reason"]["kind"], info["reason"]["node"]))
         assert {name: node["state"] for name, node in info["nodes"].items()} == self.states
@@ -435,13 +438,13 @@ class Coordination(RuleBasedStateMachine):
             assert set(seen["arrived"]) == barrier.arrived
             assert {entry["node"] for entry in seen["missing"]} == barrier.participants - barrier.arrived
             assert bool(seen["released"]) == barrier.released
-        got = self.coordinator.receive(self.id, "key", slice_seconds=0)
+        got = self.coordinator.messages.receive(self.id, "key", slice_seconds=0)
         assert [(message["node"], message["value"]) for message in got.messages] == self.messages
 
     @invariant()
     def the_other_run_is_untouched(self) -> None:
         if hasattr(self, "other"):
-            assert self.untimed(self.coordinator.info(self.other_id)) == self.other
+            assert self.untimed(self.coordinator.history.info(self.other_id)) == self.other
 
     @staticmethod
     def untimed(info: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -450,12 +453,12 @@ class Coordination(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "id") and hasattr(self, "states"):
             self.client.lose_next = False
-            self.coordinator.abort(self.id, {"text": "the test is over"})
+            self.coordinator.runs.abort(self.id, make_reason("the test is over"))
             for waiter in self.waiters:
                 waiter.join(10)
                 assert not waiter.is_alive(), f"{waiter.node} is left waiting for {waiter.barrier}"
-            self.coordinator.remove(self.id)
-            self.coordinator.remove(self.other_id)
+            self.coordinator.runs.remove(self.id)
+            self.coordinator.runs.remove(self.other_id)
         self.coordinator.close()
         self.coordinator_of_waiters.close()
 

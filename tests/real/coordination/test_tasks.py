@@ -15,10 +15,11 @@ import sys
 import typing as t
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
+from coordination.moments import Trips
 from support.plans import make_plan, one_server_and
 from support.redis_server import RedisServer
 
@@ -132,7 +133,7 @@ WAIT = [
 @pytest.mark.parametrize(("strategy", "forks"), [("linear", 1), ("linear", 5), ("free", 1), ("free", 3)])
 def test_hosts_meet_with_any_number_of_forks(playbooks: Playbooks, strategy: str, forks: int) -> None:
     plan = make_plan(one_server_and(3))
-    playbooks.coordinator.register(plan)
+    playbooks.coordinator.registration.register(plan)
     (playbooks.folder / "wait.yml").write_text(json.dumps(WAIT), encoding="utf-8")
     first_arrives = module("barrier", name="start", operation="arrive")
     results = playbooks.run(
@@ -149,12 +150,12 @@ def test_hosts_meet_with_any_number_of_forks(playbooks: Playbooks, strategy: str
         strategy=strategy,
     )
     assert [result["told"]["msg"] for result in results] == ["finish"] * 4
-    assert playbooks.coordinator.info(plan["runs"][0]["cluster_id"])["result"] == "finish"
+    assert playbooks.coordinator.history.info(plan["runs"][0]["cluster_id"])["result"] == "finish"
 
 
 def test_all_modules_tell_the_truth(playbooks: Playbooks) -> None:
     plan = make_plan(one_server_and(0))
-    playbooks.coordinator.register(plan)
+    playbooks.coordinator.registration.register(plan)
     state = {"state": "write_state", "ip": "172.18.0.2"}
     (result,) = playbooks.run(
         [
@@ -227,7 +228,7 @@ def test_where_redis_is_is_said_once(playbooks: Playbooks) -> None:
     task = {"lab.multidevice.cluster_info": {}, "register": "seen"}
     said = {"debug": {"msg": "{{ seen.runs | map(attribute='cluster_id') }}"}}
     plan = make_plan(one_server_and(0))
-    playbooks.coordinator.register(plan)
+    playbooks.coordinator.registration.register(plan)
     (playbooks.folder / "playbook.yml").write_text(
         json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task, said], **play} for play in plays]),
         encoding="utf-8",
@@ -289,7 +290,7 @@ def test_what_follows_a_submission_tells_the_truth(playbooks: Playbooks) -> None
     (playbooks.folder / "job.yaml").write_text(JOB, encoding="utf-8")
     (playbooks.folder / "machines").write_text(CLUSTER, encoding="utf-8")
     plan = plan_submission(str(playbooks.folder / "job.yaml"), submission_id="20260131T120000-k3f9")
-    playbooks.coordinator.register(plan)
+    playbooks.coordinator.registration.register(plan)
     results = playbooks.folder / "results"
     report = {"submission": plan["submission_id"], "results": str(results)}
     written = {"plan": plan, "dest": str(results)}
@@ -376,7 +377,7 @@ def test_on_another_machine_the_module_itself_runs(playbooks: Playbooks) -> None
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.count("Using module file") == 8, done.stdout
     assert "was aborted: script netperf failed with exit code 3 on node node-1" in done.stdout
-    assert playbooks.coordinator.info(plan["runs"][0]["cluster_id"])["nodes"]["node-1"]["ip"] == "172.18.0.2"
+    assert playbooks.coordinator.history.info(plan["runs"][0]["cluster_id"])["nodes"]["node-1"]["ip"] == "172.18.0.2"
 
 
 def test_operators_see_who_is_missing_and_can_end_a_run(playbooks: Playbooks) -> None:
@@ -391,12 +392,12 @@ def test_operators_see_who_is_missing_and_can_end_a_run(playbooks: Playbooks) ->
     plan, other = make_plan(one_server_and(2)), make_plan(one_server_and(0))
     cluster_id, other_id = plan["runs"][0]["cluster_id"], other["runs"][0]["cluster_id"]
     coordinator = playbooks.coordinator
-    coordinator.register(plan)
-    coordinator.register(other)
+    coordinator.registration.register(plan)
+    coordinator.registration.register(other)
     for job in jobs_of(plan):
-        coordinator.arrive(job, "start")
+        coordinator.barriers.arrive(job, "start")
     for job in jobs_of(plan)[:2]:
-        coordinator.arrive(job, "ready")
+        coordinator.barriers.arrive(job, "ready")
     done = playbooks.call(folder / "status.yml")
     for words in (
         f"{cluster_id}: jobs/example.yaml on example: running for 0 s, has passed start",
@@ -413,11 +414,28 @@ def test_operators_see_who_is_missing_and_can_end_a_run(playbooks: Playbooks) ->
     done = playbooks.call(folder / "abort.yml", "-e", json.dumps(reason))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the switch needs a new firmware" in done.stdout
-    assert coordinator.arrive(jobs_of(plan)[2], "ready").verdict == "abort"
+    assert coordinator.barriers.arrive(jobs_of(plan)[2], "ready").verdict == "abort"
     done = playbooks.call(folder / "cleanup.yml", "-e", f"cluster_id={cluster_id}", "--check")
     assert "changed=1" in done.stdout
-    assert len(coordinator.runs()) == 2
+    assert len(coordinator.history.runs()) == 2
     done = playbooks.call(folder / "cleanup.yml", "-e", f"cluster_id={cluster_id}")
     assert "changed=1" in done.stdout, done.stdout + done.stderr
-    assert [run["cluster_id"] for run in coordinator.runs()] == [other_id]
+    assert [run["cluster_id"] for run in coordinator.history.runs()] == [other_id]
     assert "changed=0" in playbooks.call(folder / "cleanup.yml", "-e", f"cluster_id={cluster_id}").stdout
+
+
+def test_a_task_that_waits_takes_three_trips(playbooks: Playbooks) -> None:
+    """It sees by its first one whether those that are missing can come at all."""
+    plan = make_plan(one_server_and(1))
+    playbooks.coordinator.registration.register(plan)
+    job = jobs_of(plan)[0]
+    # The server knows the command from now on.
+    playbooks.coordinator.barriers.arrive(job, "start")
+    wait = module("barrier", name="start", slice=0.01)
+    play = [{"hosts": "all", "gather_facts": False, "tasks": [wait]}]
+    (playbooks.folder / "playbook.yml").write_text(json.dumps(play), encoding="utf-8")
+    with Trips(playbooks.coordinator.connection.redis) as trips:
+        done = playbooks.call("playbook.yml", hosts={"node-1": {"job_id": job, "ansible_connection": "local"}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "node-1 waits for node-2: another ansible-playbook has to bring it" in done.stdout
+    assert trips.commands == ["EVALSHA", "XREAD", "EVALSHA"]

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from docs.module_examples import MODULES, PLUGINS, Task, example_documents, example_tasks, replaced
@@ -109,7 +109,7 @@ class Ground:
         """The plan of a run of one server, of which more can be said, and some clients."""
         plan = make_plan(one_server_and(clients), submission_id=submission_id)
         plan["runs"][0]["nodes"][0].update(node)
-        self.coordinator(play).register(plan)
+        self.coordinator(play).registration.register(plan)
         return plan
 
     def write_jobs(self) -> None:
@@ -194,7 +194,7 @@ class Ground:
                 submission_id=name,
                 script_paths=[str(self.folder / "opt" / "lkp-tests")],
             )
-            self.coordinator("cluster_results").register(plans[name])
+            self.coordinator("cluster_results").registration.register(plans[name])
             take_to_its_end(self.coordinator("cluster_results"), plans[name])
             left = self.results / name / "runs" / "1" / "nodes" / "client" / "test-netperf" / "metrics.json"
             left.parent.mkdir(parents=True)
@@ -272,9 +272,9 @@ def take_to_its_end(coordinator: Coordinator, plan: t.Mapping[str, t.Any]) -> No
     jobs = [node["job_id"] for node in plan["runs"][0]["nodes"]]
     for barrier, report in (("start", "started"), ("ready", "finished"), ("finish", None)):
         for job in jobs:
-            coordinator.arrive(job, barrier)
+            coordinator.barriers.arrive(job, barrier)
         for job in jobs if report else ():
-            coordinator.report(job, str(report))
+            coordinator.nodes.report(job, str(report))
 
 
 def hand_in_what_was_taken() -> t.Iterator[Task]:

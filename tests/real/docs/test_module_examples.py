@@ -59,7 +59,7 @@ def arrive_late(play: RecordedPlay, ground: Ground) -> None:
         return any(result["answer"] == "retry" for result in play.returned(WAIT))
 
     wait_until("the clients wait again", told_to_wait, 120)
-    ground.coordinator("cluster_barrier").arrive(f"{RUN}.1", "ready")
+    ground.coordinator("cluster_barrier").barriers.arrive(f"{RUN}.1", "ready")
 
 
 def check_all_examples_ran(play: RecordedPlay) -> None:
@@ -76,10 +76,10 @@ def check_all_examples_ran(play: RecordedPlay) -> None:
 
 def check_coordination(play: RecordedPlay, ground: Ground) -> None:
     coordinator = ground.coordinator("cluster_state")
-    own = coordinator.info(f"{OWN}.1")
+    own = coordinator.history.info(f"{OWN}.1")
     assert own["nodes"]["node-1"]["ip"] == ground.lab.address("server-1")
     assert (own["reason"]["script"], own["reason"]["exit_code"]) == ("netperf", 1)
-    assert coordinator.info(RUN)["reason"]["text"] == "the switch needs a new firmware"
+    assert coordinator.history.info(RUN)["reason"]["text"] == "the switch needs a new firmware"
 
     assert play.returned_once("Ask for the addresses of all roles")["roles_ip"]["direct_server_ips"] == "127.0.0.1"
     assert "PING 127.0.0.1" in play.returned_once("Use them")["stdout"]
@@ -89,7 +89,7 @@ def check_coordination(play: RecordedPlay, ground: Ground) -> None:
 
     assert play.returned_once("Reserve the machines of the run")["answer"] == "reserved"
     assert play.returned_once("Give this one back")["answer"] == "released"
-    assert ground.coordinator("cluster_reserve").book.holders() == {"node-2": RUN}
+    assert ground.coordinator("cluster_reserve").reservations.holders() == {"node-2": RUN}
 
     for host in ("client-1", "client-2"):
         assert play.returned(WAIT, host)[-1]["answer"] == "ready"
@@ -102,7 +102,7 @@ def check_submissions(play: RecordedPlay, ground: Ground) -> None:
         play.returned_once("Split and register"),
         play.returned_once("Look at how a job would be split"),
     )
-    assert [run["cluster_id"] for run in ground.coordinator("cluster_split").runs()] == [
+    assert [run["cluster_id"] for run in ground.coordinator("cluster_split").history.runs()] == [
         registered["runs"][0]["cluster_id"]
     ]
     for split in (registered, looked_at):
@@ -127,7 +127,7 @@ def check_submissions(play: RecordedPlay, ground: Ground) -> None:
     assert (folder / "runs" / "1" / "nodes" / "client" / "test-netperf" / "stdout").read_text() == "done\n"
     assert play.returned_once("Cancel a submission")["cancelled"] == [RUN]
     cancelled = ground.coordinator("cluster_queue")
-    assert cancelled.info(RUN)["reason"]["text"] == "the switch is being replaced"
+    assert cancelled.history.info(RUN)["reason"]["text"] == "the switch is being replaced"
     assert not any(cancelled.queues.queues().values())
 
 

@@ -24,32 +24,41 @@ MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if pat
 LINKS = {f"module_utils/_links/{name}.py" for name in ("changes", "checks", "devices", "options", "probes", "records")}
 NODE = {path.relative_to(PLUGINS).as_posix() for path in (PLUGINS / "module_utils" / "_node").glob("*.py")}
 VIRTUAL_LAB = {f"module_utils/_virtual_lab/{name}.py" for name in ("control", "machines", "settings", "state")}
-TO_REDIS = {
-    f"module_utils/_coordination/{name}.py"
-    for name in (
-        *("_lua", "arguments", "book", "client", "commands", "coordinator", "queues", "records", "settings", "tls"),
-        "operations/base",
-    )
-}
 ARGUMENTS = {"module_utils/_coordination/arguments.py"}
 DEFAULTS = {"module_utils/_defaults.py"}
 LOCKS = {"module_utils/_locks.py"}
 TO_SUPERVISORS = {f"module_utils/{name}.py" for name in ("_archives", "_json_lines", "_vocabulary")}
 ERRORS = {"module_utils/_errors.py"}
-FORMAT = {"module_utils/_format.py"}
 NAMES = {"module_utils/_names.py"}
+FORMAT = {"module_utils/_format.py"}
+TO_REDIS = ERRORS | {
+    f"module_utils/{name}.py"
+    for name in (
+        *("_names", "_vocabulary", "_coordination/operations/base"),
+        *(
+            f"_coordination/{name}"
+            for name in ("_lua", "arguments", "commands", "connection", "records", "settings", "subject", "tls")
+        ),
+    )
+}
 
 
-def to_redis(module: str, *more: str) -> set[str]:
-    operation = f"_coordination/operations/{module.partition('_')[2]}.py"
-    return TO_REDIS | DEFAULTS | ERRORS | NAMES | {f"module_utils/{name}" for name in (operation, *more)}
+def to_redis(operation: str, *subjects: str) -> set[str]:
+    names = [f"operations/{operation}", *subjects]
+    return TO_REDIS | {f"module_utils/_coordination/{name}.py" for name in names}
 
 
 EXPECTED = {
-    **{name: to_redis(name) for name in MODULES if name.startswith("cluster_")},
-    "cluster_info": to_redis("cluster_info", "_coordination/status.py", "_format.py"),
+    "cluster_barrier": to_redis("barrier", "barriers") | DEFAULTS,
+    "cluster_info": to_redis("info", "history", "queues", "reservations", "status") | FORMAT,
+    "cluster_message": to_redis("message", "messages", "nodes") | DEFAULTS,
+    "cluster_queue": to_redis("queue", "history", "queues", "runs") | DEFAULTS,
+    "cluster_reserve": to_redis("reserve", "nodes", "reservations") | DEFAULTS,
+    "cluster_results": to_redis("results", "history", "runs") | DEFAULTS,
+    "cluster_split": to_redis("split", "registration") | DEFAULTS,
+    "cluster_state": to_redis("state", "nodes", "runs"),
     "direct_link": ERRORS | LINKS | LOCKS,
-    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | LOCKS | TO_SUPERVISORS | ARGUMENTS,
+    "role_scripts": DEFAULTS | ERRORS | FORMAT | LINKS | NODE | LOCKS | NAMES | TO_SUPERVISORS | ARGUMENTS,
     "virtual_lab": ERRORS | LOCKS | VIRTUAL_LAB,
 }
 

@@ -24,11 +24,12 @@ from contextlib import closing
 from pathlib import Path
 
 import redis
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import (
     DEFAULT_PREFIX,
     RedisSettings,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
 from support.lab_workers import lab_with_workers
@@ -105,8 +106,8 @@ def _end_it(name: str, site: Site, play: Play, server: RedisServer) -> None:
         site.lab.power_off("client-2")
     else:
         coordinator = Coordinator.connect(RedisSettings(url=server.url))
-        (run,) = coordinator.runs()
-        coordinator.abort(run["cluster_id"], {"text": "the switch needs a new firmware"})
+        (run,) = coordinator.history.runs()
+        coordinator.runs.abort(run["cluster_id"], make_reason("the switch needs a new firmware"))
 
 
 def _from_queues(name: str, folder: Path) -> None:
@@ -117,7 +118,7 @@ def _from_queues(name: str, folder: Path) -> None:
         lab.wait_until_idle()
         play = lab.submit("../tests/real/report/site/good.yaml", multidevice_cluster=str(lab.site.lab.cluster_file))
         assert play.wait(120) == 0, play.output + lab.outputs()
-        record(lab.server, play.submission, lab.coordinator.plan(play.submission.name))
+        record(lab.server, play.submission, lab.coordinator.registration.plan(play.submission.name))
         _pack(name, play)
 
 

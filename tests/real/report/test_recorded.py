@@ -16,9 +16,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.results import read_runs
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress import _grouped_notes
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._follow import follow
 from ansible_collections.lab.multidevice.plugins.plugin_utils._progress._grouped_notes import GroupedNotes
@@ -90,7 +90,7 @@ def _results(coordinator: Coordinator, plan: Plan, folder: Path) -> dict[str, st
     """What is written and shown when a submission is over."""
     for stale in ("summary.json", *(f"runs/{run['number']}/events.jsonl" for run in plan["runs"])):
         (folder / stale).unlink()
-    told = write_results(plan, str(folder.parent), read_runs(coordinator, plan))
+    told = write_results(plan, str(folder.parent), read_runs(coordinator.history, plan))
     write_reports(folder)
     files = {name: (folder / name).read_bytes().decode() for name in ("summary.json", "report.html", "junit.xml")}
     states = sorted(folder.glob("runs/*/nodes/*/last_state"))
@@ -123,7 +123,7 @@ def _progress(
     }
     notes, shown = GroupedNotes(), [""]
     positions = dict.fromkeys(views, "0")
-    for cluster_id, event in coordinator.follow(positions, 1):
+    for cluster_id, event in coordinator.history.follow(positions, 1):
         # The clock of the run.
         monkeypatch.setattr(_grouped_notes.time, "monotonic", lambda now=event["time"]: now)
         yield from _lines(notes)

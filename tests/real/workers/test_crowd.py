@@ -113,8 +113,8 @@ def test_many_submissions_at_once(lab_workers: Started) -> None:
 def check_timelines(lab: LabWorkers, node_jobs: int) -> None:
     coordinator = lab.coordinator
     held: dict[str, list[tuple[float, float, float, str]]] = {machine: [] for machine in MACHINES}
-    for run in coordinator.runs():
-        events = coordinator.events(run["cluster_id"])
+    for run in coordinator.history.runs():
+        events = coordinator.history.events(run["cluster_id"])
         queued = next(event["time"] for event in events if event["what"] == "queued")
         for machine in MACHINES:
             times = {event["what"]: event["time"] for event in events if event["data"] == machine}
@@ -125,5 +125,5 @@ def check_timelines(lab: LabWorkers, node_jobs: int) -> None:
         for before, after in itertools.pairwise(sorted(turns)):
             assert before[1] <= after[0], f"{machine} worked for two runs at a time: {before}, {after}"
             assert before[2] <= after[2], f"{machine} worked for a later run first: {before}, {after}"
-    assert coordinator.book.holders() == {}
+    assert coordinator.reservations.holders() == {}
     assert all(jobs == [] for jobs in coordinator.queues.queues().values())

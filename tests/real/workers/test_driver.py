@@ -17,11 +17,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Worker
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError, NodeError
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _folders, _undo
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._exchange import open_exchange, result_name
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import archive as _results_archive
 from ansible_collections.lab.multidevice.plugins.plugin_utils._worker.driver import WorkerDriver
@@ -109,7 +110,7 @@ def submit(coordinator: Coordinator, queue: str, exchange: str = "redis", result
     node["queue"] = queue
     settings = {"results_limit": results_limit, "retention": 60}
     work = {"node": node["node"], "exchange": exchange, "settings": settings, "trees": {}}
-    coordinator.submit(plan, {node["job_id"]: work})
+    coordinator.registration.submit(plan, {node["job_id"]: work})
     return str(node["job_id"])
 
 
@@ -126,7 +127,7 @@ def take(driver: WorkerDriver, coordinator: Coordinator) -> t.Coroutine[t.Any, t
         job_id = await driver.take(30)
         assert job_id is not None
         job = driver.spool.job(job_id)
-        job.begin(coordinator.queues.work(job_id))
+        job.begin(coordinator.queues.work_of(job_id))
         return job
 
     return taking()
@@ -165,19 +166,19 @@ def test_a_long_upload_after_the_playbook_has_ended_is_waited_for(
     async def work() -> None:
         driver = new_driver(redis_server, tmp_path / "spool", playbook, lease=6.0)
         write_results(await take(driver, coordinator), "worked")
-        coordinator.arrive(job_id, "start")
-        coordinator.abort(run, {"text": "enough"})
+        coordinator.barriers.arrive(job_id, "start")
+        coordinator.runs.abort(run, make_reason("enough"))
         ending = asyncio.create_task(driver.end())
         await until("the upload has begun", SlowFolder.begun.is_set)
         # Its lease would end meanwhile if nobody renewed it.
-        begun = coordinator.now()
+        begun = coordinator.history.now()
         await until("the worker was seen again", lambda: coordinator.queues.workers()[0]["seen"] > begun)
         assert not ending.done()
         SlowFolder.may_end.set()
         await ending
 
     asyncio.run(work())
-    whats = [event["what"] for event in coordinator.events(run)]
+    whats = [event["what"] for event in coordinator.history.events(run)]
     assert "worker_lost" not in whats and whats[-1] == "handed_in"
     assert text_handed_in(redis_server, job_id, tmp_path, slow_web) == "worked"
     assert coordinator.queues.workers() == []
@@ -196,13 +197,13 @@ def test_who_comes_back_late_does_not_hand_in_for_who_has_taken_over(
         coordinator.queues.leave("late", late.worker.token)
         other = new_driver(redis_server, tmp_path / "other", playbook, machine="other")
         job = await take(other, coordinator)
-        coordinator.arrive(job_id, "start")
+        coordinator.barriers.arrive(job_id, "start")
         write_results(late.spool.job(job_id), "nothing")
         await late.end()
         assert coordinator.queues.open_jobs([job_id.rpartition(".")[0]]) == {job_id: "other"}
         write_results(job, "worked")
-        coordinator.arrive(job_id, "ready")
-        coordinator.arrive(job_id, "finish")
+        coordinator.barriers.arrive(job_id, "ready")
+        coordinator.barriers.arrive(job_id, "finish")
         assert await other.hand_in(job) == []
         await other.end()
 
@@ -221,8 +222,8 @@ def test_a_damaged_node_job_in_the_spool_stops_nobody(
     async def work() -> list[str]:
         driver = new_driver(redis_server, tmp_path / "spool", playbook)
         job = await take(driver, coordinator)
-        coordinator.arrive(job_id, "start")
-        coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
+        coordinator.barriers.arrive(job_id, "start")
+        coordinator.runs.abort(job_id.rpartition(".")[0], make_reason("enough"))
         write_results(job, "worked")
         (job.folder / "work.json").write_text('{"node": "a", "settings": null}')
         notes = await driver.hand_in(job)
@@ -245,8 +246,8 @@ def test_results_that_cannot_be_handed_in_stay_and_it_is_said_where(
     async def work() -> None:
         driver = new_driver(redis_server, tmp_path / "spool", playbook)
         job = await take(driver, coordinator)
-        coordinator.arrive(job_id, "start")
-        coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
+        coordinator.barriers.arrive(job_id, "start")
+        coordinator.runs.abort(job_id.rpartition(".")[0], make_reason("enough"))
         write_results(job, "worked")
         with pytest.raises(NodeError, match=f"the results of {job_id} cannot be handed in now, they stay in .*away"):
             await driver.hand_in(job)
@@ -283,9 +284,9 @@ def test_a_redis_that_is_full_for_a_moment_ends_no_worker(
         client.config_set("maxmemory", "1")
         await until("the log says why", lambda: "a: Redis at" in caplog.text and "is full" in caplog.text)
         client.config_set("maxmemory", "0")
-        full = coordinator.now()
+        full = coordinator.history.now()
         await until("the worker was seen again", lambda: coordinator.queues.workers()[0]["seen"] > full)
-        assert coordinator.now() - full < 4.5, "it tries again sooner than it would renew its lease"
+        assert coordinator.history.now() - full < 4.5, "it tries again sooner than it would renew its lease"
         assert playbook.poll() is None
         await driver.end()
 
@@ -363,18 +364,18 @@ def test_what_becomes_of_a_run_that_ends_before_it_has_begun(
         assert driver.node == "node-1"
         assert driver.why_gone == "node-1: the worker on a is gone: its ansible-playbook ended before the run did"
         if end == "an abort":
-            coordinator.abort(run, {"text": "enough"})
+            coordinator.runs.abort(run, make_reason("enough"))
         elif end == "removing it":
-            coordinator.remove(run)
+            coordinator.runs.remove(run)
         await driver.end()
 
     asyncio.run(work())
     assert (text_handed_in(redis_server, job_id, tmp_path) == "begun") is is_handed_in
     assert Spool(tmp_path / "spool").left() == [] and Spool(tmp_path / "spool").take_notices() == []
-    assert coordinator.queues.workers() == [] and coordinator.book.holders() == {}
+    assert coordinator.queues.workers() == [] and coordinator.reservations.holders() == {}
     assert coordinator.queues.open_jobs([run]) == ({job_id: None} if what == "given_back" else {})
     if what:
-        assert coordinator.events(run)[-1]["what"] == what
+        assert coordinator.history.events(run)[-1]["what"] == what
 
 
 def test_a_worker_waits_for_its_node_job_and_is_none_any_more_when_it_has_got_none(
@@ -385,14 +386,14 @@ def test_a_worker_waits_for_its_node_job_and_is_none_any_more_when_it_has_got_no
         await driver.begin()
         job_id = submit(coordinator, "vm")
         assert coordinator.queues.open_jobs([job_id.rpartition(".")[0]]) == {job_id: None}, "it does not want one yet"
-        assert coordinator.remove(job_id.rpartition(".")[0])
+        assert coordinator.runs.remove(job_id.rpartition(".")[0])
         assert await driver.take(0.01) is None
         assert await driver.take(0.01) is None
         job_id = submit(coordinator, "vm")
         assert await driver.take(30) == job_id
         assert await driver.take(30) == job_id
         driver.job_id = None
-        coordinator.remove(job_id.rpartition(".")[0])
+        coordinator.runs.remove(job_id.rpartition(".")[0])
         await driver.end()
 
     asyncio.run(work())
@@ -403,7 +404,7 @@ def test_a_worker_waits_for_its_node_job_and_is_none_any_more_when_it_has_got_no
 def test_a_worker_that_redis_refuses_leaves_the_spool_to_others(
     redis_server: RedisServer, coordinator: Coordinator, playbook: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    coordinator.queues.come(Worker("a", "vm", "1", "elsewhere", 600))
+    coordinator.queues.register(Worker("a", "vm", "1", "elsewhere", 600))
     driver = new_driver(redis_server, tmp_path / "spool", playbook)
     with pytest.raises(CoordinationError, match="machine a has a worker already, on elsewhere"):
         asyncio.run(driver.begin())
@@ -418,7 +419,7 @@ def test_what_was_cut_is_told_and_noted(
     async def work() -> list[str]:
         driver = new_driver(redis_server, tmp_path / "spool", playbook)
         job = await take(driver, coordinator)
-        coordinator.abort(job_id.rpartition(".")[0], {"text": "enough"})
+        coordinator.runs.abort(job_id.rpartition(".")[0], make_reason("enough"))
         write_results(job, "worked")
         notes = await driver.hand_in(job)
         await driver.end()
@@ -427,7 +428,7 @@ def test_what_was_cut_is_told_and_noted(
     notes = asyncio.run(work())
     assert len(notes) == 1 and "test-work/stdout: cut to its last 3 of 6 bytes" in notes[0]
     assert text_handed_in(redis_server, job_id, tmp_path) == "ked"
-    collected, handed_in = coordinator.events(job_id.rpartition(".")[0])[-2:]
+    collected, handed_in = coordinator.history.events(job_id.rpartition(".")[0])[-2:]
     assert (collected["what"], collected["node"], collected["data"]) == ("collected", "node-1", {"notes": notes})
     assert handed_in["what"] == "handed_in"
 

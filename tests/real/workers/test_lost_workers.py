@@ -58,7 +58,7 @@ class Trial:
 
     @property
     def run(self) -> str | None:
-        runs = [run for run in self.lab.coordinator.runs() if run["job"] == self.play_job]
+        runs = [run for run in self.lab.coordinator.history.runs() if run["job"] == self.play_job]
         return runs[0]["cluster_id"] if runs else None
 
     @property
@@ -69,7 +69,7 @@ class Trial:
         coordinator = self.lab.coordinator
 
         def has_come() -> bool:
-            return self.run is not None and any(map(wanted, coordinator.events(self.run)))
+            return self.run is not None and any(map(wanted, coordinator.history.events(self.run)))
 
         try:
             wait_until("it has come so far", has_come, seconds)
@@ -117,7 +117,7 @@ def test_killed_in_each_phase(lab_workers: Started, relay: bool) -> None:
             trial.wait_for(PHASES[phase](victim))
             lab.workers[victim].kill(relay=relay)
             if phase == "links up":
-                assert lab.coordinator.info(str(trial.run))["barriers"]["start"]["released"] is None
+                assert lab.coordinator.history.info(str(trial.run))["barriers"]["start"]["released"] is None
                 trial.wait_for(happened("given_back", victim))
                 other.send(signal.SIGCONT, "playbooks/worker.yml")
         for number, phase in phases.items():
@@ -125,7 +125,7 @@ def test_killed_in_each_phase(lab_workers: Started, relay: bool) -> None:
         lab.end()
         for machine in machines:
             lab.site.wait_until_clean(machine, 30)
-        assert lab.coordinator.book.holders() == {}
+        assert lab.coordinator.reservations.holders() == {}
         assert all(jobs == [] for jobs in lab.coordinator.queues.queues().values())
 
 

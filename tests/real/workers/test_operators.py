@@ -39,7 +39,7 @@ def wait_until_runs(lab: LabWorkers, machine: str) -> None:
     def runs() -> bool:
         coordinator = lab.coordinator
         held = {worker["machine"]: worker["job_id"] for worker in coordinator.queues.workers()}.get(machine)
-        events = coordinator.events(held.rpartition(".")[0]) if held else []
+        events = coordinator.history.events(held.rpartition(".")[0]) if held else []
         return any(event["what"] == "script" and event["node"] == machine for event in events)
 
     wait_until(f"a script runs on {machine}", runs, 60)
@@ -61,7 +61,7 @@ def test_what_operators_do(lab_workers: Started) -> None:
         wait_until_runs(lab, "a")
         waiting = lab.submit(job_of(lab, "waiting", "a", "b", test="true\n"), wait=False)
         assert waiting.wait(60) == 0
-        run = next(run["cluster_id"] for run in lab.coordinator.runs() if "job-waiting" in run["job"])
+        run = next(run["cluster_id"] for run in lab.coordinator.history.runs() if "job-waiting" in run["job"])
         assert f"run {run}: a in queue a, b in queue b" in waiting.output
 
         pushed = lab.site.start(
@@ -83,7 +83,7 @@ def test_what_operators_do(lab_workers: Started) -> None:
         )
         assert collected.process.returncode != 0 and "the fan is loud" in collected.output
 
-        submission = next(r["submission_id"] for r in lab.coordinator.runs() if "job-running" in r["job"])
+        submission = next(r["submission_id"] for r in lab.coordinator.history.runs() if "job-running" in r["job"])
         assert lab.command("cancel.yml", submission=submission).process.returncode == 0
         assert running.wait(30) != 0
         assert "an operator cancelled the submission" in running.output

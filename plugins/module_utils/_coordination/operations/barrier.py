@@ -9,47 +9,52 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.barriers import Barriers
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RETRIES, DEFAULT_SLICE
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Verdict
 
 
-def _meet(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
-    job_id, barrier = options["job_id"], options["name"]
-    asked = {key: options[key] for key in ("nodes", "roles", "timeout")}
-    if options["operation"] == "arrive" or check_mode:
-        arrival = connect().arrive(job_id, barrier, dry=check_mode, **asked)
-        result: Result = {
-            "changed": arrival.changed,
-            "answer": arrival.verdict or "retry",
-            "reason": arrival.reason,
-            "missing": [],
-            "waited": arrival.waited,
-            "retries": arrival.retries,
-        }
-    else:
-        answer = connect().wait(
-            job_id,
-            barrier,
-            slice_seconds=options["slice"],
-            retries=options["retries"],
-            pause=options["pause"] or 0.0,
-            **asked,
-        )
-        result = {
-            "changed": answer.changed,
-            "answer": answer.answer,
-            "reason": answer.reason,
-            "missing": answer.missing,
-            "waited": answer.waited,
-            "retries": answer.retries,
-        }
-    if result["answer"] == "abort":
-        result["msg"] = f"run {records.cluster_of(job_id)} was aborted: {records.explain(result['reason'])}"
+def wait(barriers: Barriers, options: Options, arrival: records.Arrival | None = None) -> Result:
+    """Wait one slice.
+
+    :param arrival: what arriving has answered, if that has been done.
+    """
+    answer = barriers.wait(
+        options["job_id"],
+        options["name"],
+        arrival=arrival,
+        slice_seconds=options["slice"],
+        retries=options["retries"],
+        pause=options["pause"] or 0.0,
+        **who_and_how_long(options),
+    )
+    return _result(options, vars(answer))
+
+
+def who_and_how_long(options: Options) -> dict[str, t.Any]:
+    """Who takes part in the barrier, and for how long it is waited for."""
+    return {key: options[key] for key in ("nodes", "roles", "timeout")}
+
+
+def _meet(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
+    barriers = Barriers(connect())
+    if options["operation"] == "wait" and not check_mode:
+        return wait(barriers, options)
+    arrival = barriers.arrive(options["job_id"], options["name"], dry=check_mode, **who_and_how_long(options))
+    return _result(options, {**vars(arrival), "answer": arrival.verdict or "retry", "missing": []})
+
+
+def _result(options: Options, told: t.Mapping[str, t.Any]) -> Result:
+    result = {key: told[key] for key in ("changed", "answer", "reason", "missing", "waited", "retries")}
+    if result["answer"] == Verdict.ABORT:
+        cluster_id = records.cluster_of(options["job_id"])
+        result["msg"] = f"run {cluster_id} was aborted: {records.explain(result['reason'])}"
         result["failed"] = options["fail_on_abort"]
     return result
 

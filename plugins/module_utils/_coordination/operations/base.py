@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.arguments import CONNECTION_ARGUMENTS
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import REDIS_IMPORT_ERROR
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import (
+    REDIS_IMPORT_ERROR,
+    Connection,
+)
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.settings import RedisSettings
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
 
 Options = dict[str, t.Any]
 Result = dict[str, t.Any]
 
-Work = t.Callable[[t.Callable[[], Coordinator], Options, bool], Result]
+Work = t.Callable[[t.Callable[[], Connection], Options, bool], Result]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def run_module(operation: Operation) -> None:
         module.fail_json(msg=missing_required_lib("redis"), exception=REDIS_IMPORT_ERROR)
     try:
         settings = RedisSettings.from_options(module.params)
-        result = operation.work(lambda: Coordinator.connect(settings), module.params, module.check_mode)
+        result = operation.work(lambda: Connection(settings), module.params, module.check_mode)
     except MultideviceError as error:
         module.fail_json(msg=str(error))
     if result.get("failed"):

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.history import History
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Queues
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of, roles_ip
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.reservations import Reservations
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.status import describe, describe_queues
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
 
 
-def _tell(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
-    coordinator = connect()
+def _tell(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
+    history = History(connect())
     if not options["cluster_id"] and not options["job_id"]:
-        return {"changed": False, **_all_runs(coordinator)}
+        return {"changed": False, **_all_runs(connect())}
     cluster_id = options["cluster_id"] or cluster_of(options["job_id"])
-    run = coordinator.info(cluster_id)
+    run = history.info(cluster_id)
     result: Result = {
         "changed": False,
         "run": run,
@@ -38,23 +41,24 @@ def _tell(connect: t.Callable[[], Coordinator], options: Options, check_mode: bo
         ],
     }
     if options["events"]:
-        result["events"] = coordinator.events(cluster_id)
+        result["events"] = history.events(cluster_id)
     return result
 
 
-def _all_runs(coordinator: Coordinator) -> Result:
-    runs = coordinator.runs()
-    now = coordinator.now()
+def _all_runs(connection: Connection) -> Result:
+    history = History(connection)
+    runs, now = history.runs(), history.now()
     status = []
     for run in runs:
         try:
-            status += describe(run if run["result"] else coordinator.info(run["cluster_id"]), now)
+            status += describe(run if run["result"] else history.info(run["cluster_id"]), now)
         except CoordinationError:
             # Removed since it was listed.
             continue
-    queues, workers = coordinator.queues.queues(), coordinator.queues.workers()
+    queues, workers = Queues(connection).queues(), Queues(connection).workers()
     status += describe_queues(queues, workers, now)
-    return {"runs": runs, "status": status, "queues": queues, "workers": workers, "waiting": coordinator.book.waiting()}
+    waiting = Reservations(connection).waiting()
+    return {"runs": runs, "status": status, "queues": queues, "workers": workers, "waiting": waiting}
 
 
 INFO = Operation(

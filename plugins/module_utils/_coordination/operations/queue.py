@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.history import History
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.queues import Queues
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.runs import Runs
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_DIR
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError, InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
 
 CANCELLED = "an operator cancelled the submission"
 
 
-def _end(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+def _end(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
     if options["state"] != "absent":
         raise InputError("state: only on the controller can results be collected")
-    coordinator = connect()
+    connection = connect()
     submission_id = options["submission_id"]
-    ids = [run["cluster_id"] for run in coordinator.runs() if run["submission_id"] == submission_id]
+    ids = [run["cluster_id"] for run in History(connection).runs() if run["submission_id"] == submission_id]
     if not ids:
         raise CoordinationError(
             f"submission {submission_id} is not known to Redis: never registered, removed or expired"
@@ -33,10 +37,10 @@ def _end(connect: t.Callable[[], Coordinator], options: Options, check_mode: boo
     cancelled = [
         cluster_id
         for cluster_id in ids
-        if coordinator.abort(cluster_id, {"text": options["reason"] or CANCELLED}, dry=check_mode)
+        if Runs(connection).abort(cluster_id, make_reason(options["reason"] or CANCELLED), dry=check_mode)
     ]
     if not check_mode:
-        coordinator.queues.turn()
+        Queues(connection).go_along_line()
     return {"changed": bool(cancelled), "cancelled": cancelled, "runs": ids}
 
 

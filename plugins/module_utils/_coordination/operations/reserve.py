@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.nodes import Nodes
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import cluster_of
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.reservations import Reservations
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_LEASE, DEFAULT_SLICE
 
 
-def _reserve(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
-    coordinator = connect()
-    cluster_id, book = cluster_of(options["job_id"]), coordinator.book
-    machine = coordinator.node(options["job_id"])["node"]
-    held = book.holder(machine) == cluster_id
+def _reserve(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
+    connection, cluster_id = connect(), cluster_of(options["job_id"])
+    reservations, machine = Reservations(connection), Nodes(connection).record(options["job_id"])["node"]
+    held = reservations.holder(machine) == cluster_id
     if options["state"] == "absent":
         if held and not check_mode:
-            book.release(cluster_id, machine)
+            reservations.free(cluster_id, machine)
         return {"changed": held, "answer": "released"}
     if held or check_mode or machine == "localhost":
         return {"changed": not held and machine != "localhost", "answer": "reserved", "blockers": []}
-    blockers, waited = book.reserve(cluster_id, lease=options["lease"], slice_seconds=options["slice"])
+    blockers, waited = reservations.reserve(cluster_id, lease=options["lease"], slice_seconds=options["slice"])
     if not blockers:
         return {"changed": True, "answer": "reserved", "blockers": [], "waited": waited}
     result: Result = {
@@ -40,7 +41,7 @@ def _reserve(connect: t.Callable[[], Coordinator], options: Options, check_mode:
         "msg": ", ".join(map(str, blockers)),
     }
     if options["timeout"] is not None and waited >= options["timeout"]:
-        book.withdraw(cluster_id)
+        reservations.withdraw(cluster_id)
         result.update(failed=True, msg=f"the machines were not free within {options['timeout']:g} s: {result['msg']}")
     return result
 

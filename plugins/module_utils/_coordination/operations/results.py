@@ -8,36 +8,38 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.history import History
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.runs import Runs
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import DEFAULT_RESULTS_DIR
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 
 
-def read_runs(coordinator: Coordinator, plan: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+def read_runs(history: History, plan: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """Of each run of a submission its state and its events, as ``write_results`` takes them."""
     ids = [run["cluster_id"] for run in plan["runs"]]
-    return [{"info": coordinator.info(name), "events": coordinator.events(name)} for name in ids]
+    return [{"info": history.info(name), "events": history.events(name)} for name in ids]
 
 
-def close_runs(coordinator: Coordinator, plan: t.Mapping[str, t.Any]) -> None:
+def close_runs(runs: Runs, plan: t.Mapping[str, t.Any]) -> None:
     """From now on it counts how long Redis keeps them."""
     for run in plan["runs"]:
-        coordinator.close_run(run["cluster_id"])
+        runs.close(run["cluster_id"])
 
 
-def _read_and_close(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+def _read_and_close(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
     """What another machine does, which alone reaches Redis; the files are written on the controller."""
     if options["state"] == "promised":
         raise InputError("state: only on the controller can results be promised")
-    coordinator = connect()
-    runs = read_runs(coordinator, options["plan"])
+    connection = connect()
+    runs = read_runs(History(connection), options["plan"])
     if not check_mode:
-        close_runs(coordinator, options["plan"])
+        close_runs(Runs(connection), options["plan"])
     return {"changed": True, "runs": runs}
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import (
-    Coordinator,
-)
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.registration import Registration
 from ansible_collections.lab.multidevice.plugins.module_utils._defaults import (
+    DEFAULT_EXCHANGE,
     DEFAULT_LEASE,
     DEFAULT_NETWORK,
     DEFAULT_QUEUE_TIMEOUT,
@@ -42,11 +42,11 @@ def split_result(plan: dict[str, t.Any], *, changed: bool) -> Result:
     }
 
 
-def _register(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+def _register(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
     plan = options["plan"]
     if plan is None or options["queued"]:
         raise InputError("a job file is split, and a submission put into queues, on the controller only")
-    changed = options["register"] and (check_mode or connect().register(plan, **registration(options)))
+    changed = options["register"] and (check_mode or Registration(connect()).register(plan, **registration(options)))
     return split_result(plan, changed=changed)
 
 
@@ -70,7 +70,7 @@ SPLIT = Operation(
         "queued": {"type": "bool", "default": False},
         "priority": {"type": "int", "default": 0},
         "queue_timeout": {"type": "float", "default": DEFAULT_QUEUE_TIMEOUT},
-        "exchange": {"type": "str", "default": "redis"},
+        "exchange": {"type": "str", "default": DEFAULT_EXCHANGE},
         "trees": {"type": "dict", "default": {}},
         "trees_limit": {"type": "int", "default": DEFAULT_TREES_LIMIT},
         "settings": {"type": "dict", "default": {}},

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.nodes import Nodes
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.operations.base import (
     Operation,
     Options,
     Result,
 )
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.runs import Runs
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Report, make_reason
 
 
-def _report(connect: t.Callable[[], Coordinator], options: Options, check_mode: bool) -> Result:
+def _report(connect: t.Callable[[], Connection], options: Options, check_mode: bool) -> Result:
     state, job_id = options["state"], options["job_id"]
-    reason = {key: options[key] for key in ("script", "exit_code")}
-    reason["text"] = options["reason"]
+    reason = make_reason(options["reason"] or "", script=options["script"], exit_code=options["exit_code"])
     if not job_id:
         if state not in ("abort", "absent"):
             raise InputError(f"state {state} belongs to one node; give its job_id, not a cluster_id")
         if state == "absent":
-            return {"changed": connect().remove(options["cluster_id"], dry=check_mode)}
-        return {"changed": connect().abort(options["cluster_id"], reason, dry=check_mode)}
+            return {"changed": Runs(connect()).remove(options["cluster_id"], dry=check_mode)}
+        return {"changed": Runs(connect()).abort(options["cluster_id"], reason, dry=check_mode)}
     if state == "write_state":
-        changed = connect().write_state(
+        changed = Nodes(connect()).write_state(
             job_id,
             ip=options["ip"],
             roles=options["roles"],
@@ -37,7 +39,7 @@ def _report(connect: t.Callable[[], Coordinator], options: Options, check_mode: 
             dry=check_mode,
         )
         return {"changed": changed, "verdict": None, "reason": None}
-    report = connect().report(job_id, state, reason, dry=check_mode)
+    report = Nodes(connect()).report(job_id, state, reason, dry=check_mode)
     return {"changed": report.changed, "verdict": report.verdict, "reason": report.reason}
 
 
@@ -49,7 +51,7 @@ STATE = Operation(
         "state": {
             "type": "str",
             "required": True,
-            "choices": ["write_state", "started", "finished", "failed", "abort", "absent"],
+            "choices": ["write_state", *map(str, Report), "absent"],
         },
         "roles": {"type": "list", "elements": "str"},
         "ip": {"type": "str"},

@@ -9,6 +9,7 @@ import typing as t
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, ReasonKind, make_reason
 
 
 @pytest.mark.parametrize(
@@ -36,15 +37,19 @@ def test_a_reason_becomes_one_sentence_that_names_everything(reason: dict[str, t
 @pytest.mark.parametrize(
     ("given", "kind", "text"),
     [
-        ({"script": "netperf", "exit_code": 2}, "failed", "script netperf failed with exit code 2 on node client-1"),
-        ({"script": "netperf"}, "failed", "script netperf failed on node client-1"),
-        ({}, "failed", "the run was failed on node client-1"),
+        (
+            make_reason("", script="netperf", exit_code=2),
+            "failed",
+            "script netperf failed with exit code 2 on node client-1",
+        ),
+        (make_reason("", script="netperf"), "failed", "script netperf failed on node client-1"),
+        (make_reason(""), "failed", "the run was failed on node client-1"),
         (None, "abort", "the run was aborted on node client-1"),
-        ({"text": "own words"}, "abort", "own words"),
+        (make_reason("own words"), "abort", "own words"),
     ],
 )
-def test_a_reason_is_completed(given: dict[str, t.Any] | None, kind: str, text: str) -> None:
-    reason = records.make_reason(given, node="client-1", kind=kind)
+def test_a_reason_is_completed(given: Reason | None, kind: str, text: str) -> None:
+    reason = records.complete_reason(given, node="client-1", kind=ReasonKind(kind))
     assert reason["text"] == text
     assert set(reason) == {"node", "script", "exit_code", "text", "kind"}
     assert records.read_reason(records.compact(reason)) == reason

@@ -11,7 +11,7 @@ import re
 
 import pytest
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import _lua
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import OWN_ERRORS
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import OWN_ERRORS
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
     Barrier,
     EventName,

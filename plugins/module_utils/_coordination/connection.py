@@ -33,10 +33,11 @@ Result = t.TypeVar("Result")
 
 # A server that has stopped without closing its connections is noticed after this long.
 SOCKET_TIMEOUT = 10.0
+LONGEST_BLOCK = SOCKET_TIMEOUT / 2
 
 
-class Client:
-    """A Redis client that rides out a restart of the server, and says in one sentence when it stays away."""
+class Connection:
+    """A connection to Redis that rides out a restart of the server, and says in one sentence when it stays away."""
 
     def __init__(self, settings: RedisSettings, *, text: bool = True) -> None:
         """:param text: whether what Redis holds is text, and answers are strings; they are bytes otherwise."""
@@ -79,10 +80,10 @@ class Client:
                 f"Redis at {self.settings.address} refuses a command: {self._clean(error)}"
             ) from error
 
-    def run_command(self, command: Command, keys: t.Sequence[str], arguments: t.Sequence[t.Any]) -> t.Any:
-        """Run one of our scripts, which the server keeps from its first use on.
+    def run(self, command: Command, keys: t.Sequence[str], arguments: t.Sequence[t.Any]) -> t.Any:
+        """Run one of our commands, which the server keeps from its first use on.
 
-        :raises redis.exceptions.ResponseError: one of the errors that our scripts answer with.
+        :raises redis.exceptions.ResponseError: one of the errors that our commands answer with.
         """
 
         def operation(r: redis.Redis) -> t.Any:
@@ -93,6 +94,20 @@ class Client:
 
         return self.call(operation)
 
+    def read(self, positions: t.Mapping[str, str], seconds: float) -> dict[str, list[tuple[str, dict[str, str]]]]:
+        """The entries of streams after a position in each; waits for one at most so many seconds.
+
+        It blocks in pieces that a stopped server cannot hold up unnoticed.
+        """
+        end = time.monotonic() + seconds
+        streams: dict[t.Any, t.Any] = dict(positions)
+        while True:
+            left = end - time.monotonic()
+            block = max(1, int(min(left, LONGEST_BLOCK) * 1000)) if left > 0 else None
+            found = self.call(lambda r: t.cast(list, r.xread(streams, block=block)))  # noqa: B023
+            if found or end - time.monotonic() <= 0:
+                return dict(found)
+
     def _clean(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
         for secret in (self.settings.password, _password_in(self.settings.url)):
@@ -101,7 +116,7 @@ class Client:
         return text.rstrip(".")
 
 
-# What our own scripts answer with; everything else is the server's.
+# What our own commands answer with; everything else is the server's.
 OWN_ERRORS = ("UNKNOWN", "TAKEN", "PARTICIPANTS", "NOBODY", "STRANGER", "OCCUPIED", "OVER")
 
 # To tell the server the library's name and version costs two round trips and some milliseconds of CPU for every

@@ -12,8 +12,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands, records
-from ansible_collections.lab.multidevice.plugins.module_utils._coordination.client import Client
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import CoordinationError
+from ansible_collections.lab.multidevice.plugins.module_utils._coordination.subject import Subject
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import make_reason
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,13 @@ class Blocker:
         return f"{self.machine} is held by run {self.run} since {time.strftime('%H:%M:%S', time.localtime(self.since))}"
 
 
-class Book:
+class Reservations(Subject):
     """Which run holds which machine. A run gets all of its machines in one step or none, first come, first served.
 
     A run that waits keeps what it needs from those that come later, so none waits for ever, and no two runs ever hold half
     of each other's machines. Holders and waiters have leases, by Redis' clock: what a dead controller held becomes free.
     Runs whose node jobs wait in queues stand in the same line.
     """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        prefix = client.settings.prefix
-        self._keys = commands.keys(prefix)
-        self._reservations, self._line, self._releases = (
-            f"{prefix}{name}" for name in ("reservations", "waiting", "releases")
-        )
 
     def reserve(self, cluster_id: str, *, lease: float, slice_seconds: float = 0.0) -> tuple[list[Blocker], float]:
         """Reserve all machines of a run, or say what is in the way after waiting for one slice.
@@ -61,52 +53,47 @@ class Book:
             if not blockers or left <= 0:
                 return blockers, waited
             # A slice of its own for leases that run out, which nobody announces.
-            self._wait_for_release(position, min(left, lease / 3))
+            self._connection.read({f"{self._prefix}releases": position}, min(left, lease / 3))
 
-    def release(self, cluster_id: str, machine: str) -> bool:
+    def free(self, cluster_id: str, machine: str) -> bool:
         """A machine is clean again; False when the run did not hold it."""
-        return bool(self._run(commands.FREE_MACHINE, cluster_id, machine))
+        return bool(self._of_all(commands.FREE_MACHINE, cluster_id, machine))
 
     def withdraw(self, cluster_id: str) -> None:
         """The run waits no longer."""
-        self._run(commands.LEAVE_LINE, cluster_id)
+        self._of_all(commands.LEAVE_LINE, cluster_id)
 
     def renew(self, cluster_id: str, lease: float) -> None:
         """The holder is alive; a run that holds nothing is not affected."""
-        self._run(commands.RENEW_RESERVATION, cluster_id, int(lease * 1000))
+        self._of_all(commands.RENEW_RESERVATION, cluster_id, int(lease * 1000))
 
     def holder(self, machine: str) -> str | None:
         """The run that holds a machine."""
-        return self._client.call(lambda r: t.cast("str | None", r.hget(self._reservations, machine)))
+        return self._connection.call(lambda r: t.cast("str | None", r.hget(f"{self._prefix}reservations", machine)))
 
     def holders(self) -> dict[str, str]:
         """All machines that are held, with their runs."""
-        return self._client.call(lambda r: t.cast(dict, r.hgetall(self._reservations)))
+        return self._connection.call(lambda r: t.cast(dict, r.hgetall(f"{self._prefix}reservations")))
 
     def waiting(self) -> list[str]:
         """The runs that wait for machines, in the order in which they will get them."""
-        return self._client.call(lambda r: t.cast(list, r.zrange(self._line, 0, -1)))
+        return self._connection.call(lambda r: t.cast(list, r.zrange(f"{self._prefix}waiting", 0, -1)))
 
     def _try(self, cluster_id: str, lease: float) -> tuple[list[Blocker], float]:
-        import redis
-
-        try:
-            waited, *found = self._run(commands.RESERVE_MACHINES, cluster_id, int(lease * 1000))
-        except redis.exceptions.ResponseError as error:
-            code, _space, reason = str(error).partition(" ")
-            if code == "OVER":
-                said = records.read_reason(reason) or {"text": "it has finished"}
-                raise CoordinationError(f"run {cluster_id} is over: {said['text']}") from None
-            raise CoordinationError(f"run {cluster_id} is not known to Redis: never registered, or expired") from None
+        waited, *found = self._of_all(
+            commands.RESERVE_MACHINES,
+            cluster_id,
+            int(lease * 1000),
+            sentences={
+                "OVER": lambda reason: (
+                    f"run {cluster_id} is over: "
+                    + (records.read_reason(reason) or make_reason("it has finished"))["text"]
+                ),
+                "UNKNOWN": lambda _detail: f"run {cluster_id} is not known to Redis: never registered, or expired",
+            },
+        )
         return [Blocker(**json.loads(text)) for text in found], waited / 1000
 
     def _position(self) -> str:
-        found = self._client.call(lambda r: t.cast(list, r.xrevrange(self._releases, count=1)))
+        found = self._connection.call(lambda r: t.cast(list, r.xrevrange(f"{self._prefix}releases", count=1)))
         return str(found[0][0]) if found else "0-0"
-
-    def _wait_for_release(self, position: str, seconds: float) -> None:
-        block = max(1, int(min(seconds, 5.0) * 1000))
-        self._client.call(lambda r: r.xread({self._releases: position}, block=block))
-
-    def _run(self, command: commands.Command, *arguments: t.Any) -> t.Any:
-        return self._client.run_command(command, self._keys, arguments)
