@@ -23,11 +23,6 @@ VOCABULARY_INCLUDE = FOLDER / "includes" / "vocabulary.lua"
 MODULE = REPOSITORY / "plugins" / "module_utils" / "_coordination" / "_lua.py"
 
 _INCLUDE = re.compile(r"-- @include (\S+)\n")
-_LICENCE = """\
-{0} Copyright (c) 2026, lab.multidevice contributors
-{0} GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-{0} SPDX-License-Identifier: GPL-3.0-or-later
-"""
 _HEAD = """
 # Private to this collection: it can change in any release.
 
@@ -113,7 +108,7 @@ def module_text(folder: pathlib.Path = FOLDER) -> str:
     """The Python module with all commands. What they share stands in it once."""
     every = commands(folder)
     used = dict.fromkeys(name for command in every for name in parts_of(command, folder))
-    lines = [_LICENCE.format("#"), _HEAD, "INCLUDES = {\n"]
+    lines = [_licence("#"), _HEAD, "INCLUDES = {\n"]
     for name in used:
         lines.append(f'    "{name}": """\\\n{_quoted(read(folder / "includes" / f"{name}.lua").code)}""",\n')
     lines.append("}\n\n# name → includes, code\nCOMMANDS = {\n")
@@ -121,6 +116,12 @@ def module_text(folder: pathlib.Path = FOLDER) -> str:
         lines.append(f'    "{command.name}": (\n        {_tuple(parts_of(command, folder))},\n')
         lines.append(f'        """\\\n{_quoted(command.code)}""",\n    ),\n')
     return "".join([*lines, "}\n"])
+
+
+def _licence(comment: str) -> str:
+    """That of this file, as a comment of another language."""
+    lines = pathlib.Path(__file__).read_text(encoding="utf-8").splitlines()[:3]
+    return "".join(f"{comment}{line[1:]}\n" for line in lines)
 
 
 def _tuple(names: t.Sequence[str]) -> str:
@@ -145,7 +146,7 @@ def vocabulary_text() -> str:
     ranks = ", ".join(f"{state} = {state.rank}" for state in vocabulary.State)
     barriers = ", ".join(f"{barrier} = true" for barrier in vocabulary.Barrier)
     return (
-        _LICENCE.format("--")
+        _licence("--")
         + '\n-- Written by "make lua" from plugins/module_utils/_vocabulary.py: change it there.\n\n'
         + f"local RANK = {{{ranks}}}\nlocal CORE = {{{barriers}}}\n"
     )

@@ -81,12 +81,12 @@ class RedisExchange(Exchange):
     """A file is a list of pieces of half a megabyte at most, after a first item with its checksum."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._client = Connection(settings, text=False)
+        self._connection = Connection(settings, text=False)
         self._prefix = settings.prefix
 
     def put(self, name: str, source: Path, *, keep_seconds: float) -> None:
         key, keep = self._key(name), int(keep_seconds * 1000)
-        if self._client.call(lambda r: r.exists(key)):
+        if self._connection.call(lambda r: r.exists(key)):
             self._keep_longer(key, keep)
             return
         partial = f"{key}/{secrets.token_hex(8)}"
@@ -97,17 +97,17 @@ class RedisExchange(Exchange):
                 while piece := stream.read(PIECE):
                     count += 1
                     self._append(partial, count, piece)
-            self._client.call(lambda r: r.pexpire(partial, keep))
-            self._client.call(lambda r: r.eval(_RENAME, 2, partial, key))
+            self._connection.call(lambda r: r.pexpire(partial, keep))
+            self._connection.call(lambda r: r.eval(_RENAME, 2, partial, key))
         except CoordinationError:
             # Redis may be full, of this among others.
             with contextlib.suppress(CoordinationError):
-                self._client.call(lambda r: r.delete(partial))
+                self._connection.call(lambda r: r.delete(partial))
             raise
 
     def get(self, name: str, target: Path) -> bool:
         key = self._key(name)
-        pieces = self._client.call(lambda r: r.llen(key))
+        pieces = self._connection.call(lambda r: r.llen(key))
         if not pieces:
             return False
         with open(target, "wb") as stream:
@@ -119,13 +119,13 @@ class RedisExchange(Exchange):
 
     def remove(self, name: str) -> None:
         key = self._key(name)
-        self._client.call(lambda r: r.delete(key))
+        self._connection.call(lambda r: r.delete(key))
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}files/{check_name(name)}"
 
     def _piece(self, key: str, number: int) -> bytes:
-        piece = self._client.call(lambda r: t.cast("bytes | None", r.lindex(key, number)))
+        piece = self._connection.call(lambda r: t.cast("bytes | None", r.lindex(key, number)))
         if piece is None:
             raise CoordinationError(f"{key} went away while it was read: its time was over, or somebody removed it")
         return piece
@@ -137,12 +137,12 @@ class RedisExchange(Exchange):
                 r.rpush(key, piece)
             r.pexpire(key, UPLOAD_LIFE_MS)
 
-        self._client.call(operation)
+        self._connection.call(operation)
 
     def _keep_longer(self, key: str, keep: int) -> None:
-        left = self._client.call(lambda r: r.pttl(key))
+        left = self._connection.call(lambda r: r.pttl(key))
         if left < keep:
-            self._client.call(lambda r: r.pexpire(key, keep))
+            self._connection.call(lambda r: r.pexpire(key, keep))
 
 
 # Repeated after a lost answer, it finds nothing to rename.

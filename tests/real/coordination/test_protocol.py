@@ -25,7 +25,7 @@ from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator impor
 
 from coordination.background import Background
 from coordination.conftest import Run
-from coordination.losing_client import LosingClient
+from coordination.losing_connection import LosingConnection
 from coordination.moments import Trips, pass_time, wait_until_blocked
 from support.plans import make_plan, one_server_and
 from support.redis_server import RedisServer
@@ -591,7 +591,7 @@ def test_the_first_that_a_node_says_begins_the_run(register: Register) -> None:
 def test_a_repeated_message_or_event_comes_once(server: RedisServer, register: Register) -> None:
     """The client repeats what had no answer."""
     run = register(one_server_and(1))
-    client = LosingClient(RedisSettings(url=server.url))
+    client = LosingConnection(RedisSettings(url=server.url))
     coordinator = Coordinator(client)
     client.lose_next = True
     position = coordinator.messages.send(run.id, "node-1", "port", "5201")

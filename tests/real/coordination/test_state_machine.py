@@ -32,7 +32,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from coordination.losing_client import LosingClient
+from coordination.losing_connection import LosingConnection
 from support.plans import make_plan
 from support.redis_server import RedisServer
 
@@ -79,7 +79,7 @@ class Coordination(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.client = LosingClient(RedisSettings(url=self.server.url))
+        self.client = LosingConnection(RedisSettings(url=self.server.url))
         self.coordinator = Coordinator(self.client)
         self.coordinator_of_waiters = Coordinator.connect(RedisSettings(url=self.server.url))
         self.waiters: list[Waiter] = []

@@ -10,8 +10,8 @@ import redis
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.connection import Connection, Result
 
 
-class LosingClient(Connection):
-    """A client whose next answer is lost on the way, after the server has done what it was asked."""
+class LosingConnection(Connection):
+    """A connection whose next answer is lost on the way, after the server has done what it was asked."""
 
     lose_next = False
 
