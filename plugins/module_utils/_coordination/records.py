@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
 from ansible_collections.lab.multidevice.plugins.module_utils._names import check_address, shell_name
-from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, ReasonKind, make_reason
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    Reason,
+    ReasonKind,
+    Verdict,
+    make_reason,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,119}")
-_RESERVED = ("abort", "retry")
+# What else a wait answers with.
+_RESERVED = (str(Verdict.ABORT), "retry")
 
 
 @dataclass(frozen=True)

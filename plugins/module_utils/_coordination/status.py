@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import explain
 from ansible_collections.lab.multidevice.plugins.module_utils._format import count, rough_duration
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Verdict
 
 _NAMES_SHOWN = 20
 
@@ -17,7 +18,7 @@ _NAMES_SHOWN = 20
 def describe(run: t.Mapping[str, t.Any], now: float) -> list[str]:
     """A run for a person: how far it has come, who waits for whom, and since when. `nodes` may be left out of it."""
     lines = [f"{run['cluster_id']}: {run['job']} on {run['cluster']}: {_how_far(run, now)}"]
-    if run["result"] == "abort":
+    if run["result"] == Verdict.ABORT:
         lines.append(f"    {explain(run['reason'])}")
     if run["result"] or "nodes" not in run:
         return lines
@@ -68,9 +69,9 @@ def _workers(number: int) -> str:
 
 
 def _how_far(run: t.Mapping[str, t.Any], now: float) -> str:
-    if run["result"] == "finish":
+    if run["result"] == Verdict.FINISH:
         return f"finished {rough_duration(now - run['finished'])} ago"
-    if run["result"] == "abort":
+    if run["result"] == Verdict.ABORT:
         return f"aborted {rough_duration(now - run['finished'])} ago"
     if not run["started"] and run["mode"] == "queue":
         return f"in its queues for {rough_duration(now - run['registered'])}, no worker has begun"

@@ -24,7 +24,7 @@ def _report(connect: t.Callable[[], Connection], options: Options, check_mode: b
     state, job_id = options["state"], options["job_id"]
     reason = make_reason(options["reason"] or "", script=options["script"], exit_code=options["exit_code"])
     if not job_id:
-        if state not in ("abort", "absent"):
+        if state not in (Report.ABORT, "absent"):
             raise InputError(f"state {state} belongs to one node; give its job_id, not a cluster_id")
         if state == "absent":
             return {"changed": Runs(connect()).remove(options["cluster_id"], dry=check_mode)}
