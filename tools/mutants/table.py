@@ -25,7 +25,7 @@ COORDINATION = tuple(
         "test_state_machine",
     )
 )
-LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link.py", f"{REAL}/links/test_changes.py")
+LINKS = (f"{UNIT}/module_utils/test_link*.py", f"{UNIT}/modules/test_direct_link.py", f"{REAL}/links/test_*.py")
 NODE = (f"{REAL}/node/test_runner.py", f"{REAL}/node/test_undo.py", f"{REAL}/node/test_supervisor.py")
 JOBS = (f"{UNIT}/plugin_utils/test_job*.py",)
 
@@ -46,7 +46,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     f"{UTILS}/_node/_runner.py": NODE,
     f"{UTILS}/_node/_undo.py": NODE,
     f"{CONTROLLER}/_job/expand.py": JOBS,
-    f"{CONTROLLER}/_job/node_plan.py": JOBS,
+    f"{CONTROLLER}/_job/blocks.py": JOBS,
+    f"{CONTROLLER}/_job/node_scripts.py": JOBS,
     f"{CONTROLLER}/_job/cluster_file.py": (
         f"{UNIT}/plugin_utils/test_cluster_file.py",
         f"{UNIT}/inventory/test_cluster.py",
@@ -54,15 +55,18 @@ TESTS: dict[str, tuple[str, ...]] = {
     f"{CONTROLLER}/_results/summary.py": (
         f"{UNIT}/plugin_utils/test_summary*.py",
         f"{UNIT}/plugin_utils/test_report.py",
+        f"{REAL}/report/test_recorded.py",
     ),
-    "plugins/plugin_utils/_report/_compare.py": (
-        f"{UNIT}/plugin_utils/test_*compare*.py",
+    f"{CONTROLLER}/_history/run_history.py": (
+        f"{UNIT}/plugin_utils/test_run_history.py",
+        f"{REAL}/report/test_recorded.py",
+    ),
+    f"{CONTROLLER}/_actions/answers.py": (f"{UNIT}/plugin_utils/test_answers.py",),
+    f"{CONTROLLER}/_report/_compare.py": (
+        f"{UNIT}/plugin_utils/test_compare.py",
         f"{UNIT}/plugin_utils/test_report.py",
         f"{REAL}/report/test_compare.py",
+        f"{REAL}/report/test_recorded.py",
     ),
-    "plugins/plugin_utils/_results/archive.py": (
-        f"{UNIT}/plugin_utils/test_*archive*.py",
-        f"{REAL}/node/test_*archive*.py",
-        f"{REAL}/report/test_*archive*.py",
-    ),
+    f"{CONTROLLER}/_results/archive.py": (f"{UNIT}/plugin_utils/test_results_archive.py",),
 }
