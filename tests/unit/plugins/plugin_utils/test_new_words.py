@@ -30,15 +30,11 @@ SCHEMA = REPOSITORY / "docs" / "summary.schema.json"
 ALL_BARRIERS = re.compile(r"""["']?, ?["']?""".join(Barrier))
 LISTS_OF_BARRIERS = {
     "plugins/module_utils/_node/_commands.py",
-    # Until it takes them from the vocabulary
-    f"{COORDINATION}/records.py",
 }
 KIND_OF_A_REASON = re.compile(rf"""\bkind["']?[\])]* ?(?:=|[!=]=|:) ?["'](?:{"|".join(ReasonKind)})["']""")
 KINDS_OF_REASONS = {
     # Lua, which cannot import the vocabulary
-    *(f"{COORDINATION}/{name}.py" for name in ("_lua", "scheduler", "scripts")),
-    # Until they take them from the vocabulary
-    *(f"{COORDINATION}/{name}.py" for name in ("coordinator", "records")),
+    f"{COORDINATION}/_lua.py",
 }
 
 # A barrier before the last, and the state that it brings, in a copy in which nothing else is changed.

@@ -34,12 +34,6 @@ OTHERWISE = {
     "plugin_utils/_job/blocks.py": {"monitors"},  # a key of job files
     "plugin_utils/_report/_junit.py": {"tests"},  # an attribute of the XML
     "plugin_utils/_report/_page.py": {*ScriptKind},  # the classes of the timeline
-    # Phases, and what is so of one kind alone
-    "module_utils/_node/_arguments.py": {"daemon", "test"},
-    "module_utils/_node/_runner.py": {"daemon", "monitor", "test"},
-    "module_utils/_node/_script.py": {"daemon"},
-    "plugin_utils/_relay/_run_keeper.py": {"test"},
-    "plugin_utils/_relay/_start_skew.py": {"test"},
 }
 
 NEW_KIND = '    PROBE = "probe"\n'
