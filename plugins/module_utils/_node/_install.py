@@ -38,7 +38,7 @@ PARTS = (
     *("_links.changes", "_links.checks", "_links.devices", "_links.options", "_links.probes", "_links.records"),
     *("_node._account", "_node._clients", "_node._folders", "_node._marked_block", "_node._processes"),
     *("_node._readiness", "_node._results", "_node._runner", "_node._script", "_node._spawn", "_node._ssh"),
-    *(SUPERVISOR, "_node._undo"),
+    *("_node._strangers", SUPERVISOR, "_node._undo"),
 )
 # What scripts call: the same program by each of its names.
 COMMANDS = ("multidevice-barrier", "multidevice-send", "multidevice-receive")

@@ -13,7 +13,11 @@ import time
 import typing as t
 
 PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+# More than any kernel has; it refuses those that it does not know.
+CAPABILITIES = 64
 LIBC = ctypes.CDLL(None, use_errno=True)
 JOB_VARIABLE = "MULTIDEVICE_JOB"
 SCRIPT_VARIABLE = "MULTIDEVICE_SCRIPT"
@@ -24,6 +28,14 @@ def become_subreaper() -> None:
     if LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def drop_capabilities() -> None:
+    """Keep nothing of root's rights that somebody else's process was given, such as a service's (capabilities(7))."""
+    if os.geteuid() != 0:
+        LIBC.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+        for number in range(CAPABILITIES):
+            LIBC.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
 
 
 def die_with_parent() -> None:

@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._archives import packing
+from ansible_collections.lab.multidevice.plugins.module_utils._node._strangers import open_file
 
 CUT = 1048576
 # As much as a pipe may hold for any user.
@@ -69,7 +70,7 @@ def pack(results: Path, stream: t.IO[bytes], *, limit: int) -> list[str]:
             if keep < size:
                 notes.append(f"{name}: cut to its last {keep} of {size} bytes, the limit for a node is {limit} bytes")
             try:
-                content = open(path, "rb")
+                content = open_file(results, name)
             except OSError as error:
                 notes.append(f"{name}: left out: {error.strerror}")
                 continue

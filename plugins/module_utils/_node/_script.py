@@ -20,6 +20,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Nod
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _processes as processes
 from ansible_collections.lab.multidevice.plugins.module_utils._node import _spawn as spawn
 from ansible_collections.lab.multidevice.plugins.module_utils._node._account import Account, own
+from ansible_collections.lab.multidevice.plugins.module_utils._node._strangers import open_file
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ScriptKind, ScriptState
 
 TAIL_BYTES = 4096
@@ -100,16 +101,16 @@ class ScriptProcess:
     def tail(self, results: Path) -> str:
         """The end of its error output, or of its output when there is no error output."""
         for stream in ("stderr", "stdout"):
-            text = read_tail(self.folder(results) / stream)
+            text = read_tail(results, Path(self.id, stream))
             if text.strip():
                 return text
         return ""
 
 
-def read_tail(path: Path) -> str:
-    """The last lines of a file of any size and content, at most 20 lines and 4096 bytes, fit to be printed."""
+def read_tail(root: Path, name: Path) -> str:
+    """The last lines of a stranger's file of any size and content, at most 20 lines and 4096 bytes, fit to be printed."""
     try:
-        with open(path, "rb") as stream:
+        with open_file(root, name) as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
             data = stream.read()
     except OSError:

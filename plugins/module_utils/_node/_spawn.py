@@ -112,6 +112,7 @@ def _become(
         os.setsid()
         if account is not None:
             account.become()
+        processes.drop_capabilities()
         # The kernel forgets this when the user changes.
         processes.die_with_parent()
         _forget_handlers()
