@@ -15,6 +15,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Nod
 from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message, decode, encode
 from ansible_collections.lab.multidevice.plugins.module_utils._node._attach import NOBODY_THERE
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName, Reason
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._events import checked
 
 LINE_LIMIT = 32 * 1048576
 RECONNECT_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
@@ -176,7 +177,7 @@ class NodeConnection:
                 await self._talk(self._commands[number % len(self._commands)])
             except OSError as error:
                 self._why = str(error)
-            except ValueError as error:
+            except (KeyError, TypeError, ValueError, RecursionError) as error:
                 self._why = f"it sends something else than messages: {error}"
             finally:
                 self._disconnect()
@@ -230,7 +231,8 @@ class NodeConnection:
         if future is not None and not future.done():
             future.set_result(message)
 
-    def _take_event(self, event: Message) -> None:
+    def _take_event(self, told: Message) -> None:
+        event = checked(told)
         if event["seq"] <= self._seen:
             return
         self._seen = event["seq"]

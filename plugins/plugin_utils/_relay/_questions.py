@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import math
 import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import records
-from ansible_collections.lab.multidevice.plugins.module_utils._errors import MultideviceError
+from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError, MultideviceError
 from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import Message
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
@@ -66,11 +67,16 @@ class Questions:
 
     async def _reply(self, connection: NodeConnection, event: Message) -> None:
         question = event["question"]
-        answer_to = {"barrier": self._barrier, "send": self._send, "receive": self._receive}[question["what"]]
         try:
+            answer_to = {"barrier": self._barrier, "send": self._send, "receive": self._receive}[question["what"]]
+            timeout = question.get("timeout")
+            if timeout is not None and not 0 <= timeout < math.inf:
+                raise InputError(f"a wait cannot take {timeout} seconds")
             answer = {"ok": True, **(await answer_to(connection, question))}
         except MultideviceError as error:
             answer = {"ok": False, "text": str(error)}
+        except Exception as error:  # Whatever a script asks, it is answered: it would wait for ever.
+            answer = {"ok": False, "text": f"this cannot be asked: {error!r}"}
         connection.send({"op": "answer", "number": event["number"], "asked": event["asked"], "answer": answer})
 
     async def _barrier(self, connection: NodeConnection, question: Message) -> Message:

@@ -27,6 +27,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     make_reason,
 )
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
+from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._events import ASK
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import (
     PINGS_PER_LEASE,
     NodeConnection,
@@ -135,7 +136,7 @@ class RunDriver:
     def take_event(self, connection: NodeConnection, event: Message) -> None:
         """Pass on what a node's supervisor says."""
         what = event["event"]
-        if what == "ask":
+        if what == ASK:
             self._questions.take(connection, event)
             return
         data = {key: value for key, value in event.items() if key not in ("seq", "event")}

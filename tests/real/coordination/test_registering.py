@@ -221,7 +221,7 @@ def test_the_same_id_with_another_plan_is_refused(coordinator: Coordinator, chan
     elif changed == "params":
         other["runs"][0]["params"] = {"runtime": 1}
     else:
-        other["runs"][0]["nodes"][1][changed] = ["another"]
+        other["runs"][0]["nodes"][1][changed] = ["192.0.2.99" if changed == "direct_ips" else "another"]
     with pytest.raises(CoordinationError) as refused:
         coordinator.registration.register(other, **settings)
     assert (
