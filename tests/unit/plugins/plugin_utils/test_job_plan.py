@@ -952,17 +952,17 @@ def test_references_in_inline_scripts_are_those_in_angle_brackets(lab: JobLab) -
     text = """
     cluster: pair
     base: 5
-    script tests/foo: |
+    script tests/first: |
       echo <%= base %> {{ base }} {{ unknown }} {{ not ours }}
     if role server:
-      foo: "{{ base }}"
-      script  daemon/bar: echo {{base}} <%=base%>
-      bar: {own: "{{ base }}", more: {inner: "<%= base %>"}}
+      first: "{{ base }}"
+      script  daemon/second: echo {{base}} <%=base%>
+      second: {own: "{{ base }}", more: {inner: "<%= base %>"}}
     """
-    foo, bar = lab.nodes(text)["one"]["scripts"]
-    assert foo["content"] == "echo 5 {{ base }} {{ unknown }} {{ not ours }}\n"
-    assert bar["content"] == "echo {{base}} 5"
-    assert (foo["args"], bar["env"]) == (["5"], {"own": "5", "inner": "5"})
+    first, second = lab.nodes(text)["one"]["scripts"]
+    assert first["content"] == "echo 5 {{ base }} {{ unknown }} {{ not ours }}\n"
+    assert second["content"] == "echo {{base}} 5"
+    assert (first["args"], second["env"]) == (["5"], {"own": "5", "inner": "5"})
 
 
 def test_a_reference_to_a_list_follows_it(lab: JobLab) -> None:
