@@ -26,8 +26,9 @@ TEXT_LIMIT = 20000
 DATA_LIMIT = 1048576
 COMMAND_LIMIT = 262144
 WARNINGS = 20
-# What Ansible itself says of a module that has failed to answer.
-OF_A_FAILURE = ("module_stdout", "module_stderr", "exception")
+# What Ansible itself says of a module that has failed to answer. Its `exception` is an object of its own, which no machine
+# is to make.
+OF_A_FAILURE = ("module_stdout", "module_stderr")
 
 
 def text(value: t.Any) -> str:
@@ -82,10 +83,11 @@ def data(value: t.Any) -> t.Any:
 
 
 def warnings(value: t.Any) -> list[str]:
-    """A few sentences."""
+    """A few sentences. Newer versions of ansible-core have made objects of them by now."""
     if not isinstance(value, list):
         raise ValueError("a list of sentences")
-    return [text(each)[:500] for each in value[:WARNINGS]]
+    sentences = [getattr(getattr(each, "event", None), "msg", each) for each in value[:WARNINGS]]
+    return [text(each)[:500] for each in sentences]
 
 
 def let_in(who: str, answer: t.Mapping[str, t.Any], promised: t.Mapping[str, Check]) -> Answer:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import types
 import typing as t
 
 import pytest
@@ -38,6 +39,12 @@ def deep(levels: int) -> list[t.Any]:
         ({"failed": True, "msg": "a\x1b[2Jb\n\tc"}, {}, {"changed": False, "failed": True, "msg": "a\ufffd[2Jb\n\tc"}),
         ({"msg": "x" * 30000}, {}, {"changed": False, "msg": "x" * answers.TEXT_LIMIT}),
         ({"rc": 1, "module_stderr": "x"}, {}, {"changed": False}),
+        ({"failed": True, "msg": "no", "exception": object()}, {}, {"changed": False, "failed": True, "msg": "no"}),
+        (
+            {"warnings": ["old", types.SimpleNamespace(event=types.SimpleNamespace(msg="new"))]},
+            {},
+            {"changed": False, "warnings": ["old", "new"]},
+        ),
         (
             {"failed": True, "rc": 1, "module_stderr": "no python", "ansible_facts": {}},
             {},
