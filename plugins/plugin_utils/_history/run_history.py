@@ -153,18 +153,22 @@ class RunHistory:
         barrier.released = moment if barrier.released is None else barrier.released
         for came in barrier.arrived:
             self.nodes[came].waiting.pop(data, None)
-        if data == Barrier.FINISH and self.verdict is None:
-            self.verdict, self.end = Verdict.FINISH, moment
+        if data == Barrier.FINISH:
+            self._end(Verdict.FINISH, None, moment)
 
     def _take_abort(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if self.aborted is None:
             self.aborted = moment
         if node is not None:
             node.waiting.clear()
-        if self.verdict is None and isinstance(data, dict):
-            self.verdict, self.reason, self.end = Verdict.ABORT, data, moment
-            for each in self.nodes.values():
-                each.waiting.clear()
+        if isinstance(data, dict):
+            self._end(Verdict.ABORT, data, moment)
+
+    def _end(self, verdict: Verdict, reason: t.Any, moment: float) -> None:
+        if self.verdict is None:
+            self.verdict, self.reason, self.end = verdict, reason, moment
+            for node in self.nodes.values():
+                node.waiting.clear()
 
     def _take_script(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is None:

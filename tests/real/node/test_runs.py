@@ -31,6 +31,8 @@ if role client:
 # It says something when all of it runs.
 FORKS_AND_EXITS = "setsid sh -c 'trap \"\" TERM; sleep 600 & sleep 600' & setsid env -i sleep 600 & echo here; exit 0"
 NOTHING_SEEN = "; it could not be reached at the end, and cleans itself when its lease is over"
+# Between one machine and another on a busy computer; without what the test is about it would be minutes.
+SOON = 8
 ENDED = "the controller's ansible-playbook ended before the run did"
 _numbers = itertools.count(1)
 
@@ -173,7 +175,7 @@ def test_several_runs_at_once(site: Site) -> None:
     stopped = {name: scripts_of(summary_of(plays[name])) for name in plays}
     died = summary_of(plays["daemon that dies in the middle"])
     late = stopped["daemon that dies in the middle"]["test-work"]["finished"] - died["finished"]
-    assert late < 2
+    assert late < SOON
     assert summary_of(plays["forked-away daemon, test that forks children and exits"])["start_skew"] == 0
 
 
@@ -255,7 +257,7 @@ def test_a_controller_that_is_killed(site: Site) -> None:
     killed = time.time()
     stopped = "was stopped …the run was aborted"
     run = check(site, play, ENDED, server_1=f"daemon serve {stopped}", client_1=f"test work {stopped}")
-    assert max(script["finished"] for script in scripts_of(run).values()) - killed < 2
+    assert max(script["finished"] for script in scripts_of(run).values()) - killed < SOON
     assert output_of(play, "client-1", "test-work") == b"here\n"
 
 
@@ -336,12 +338,12 @@ def test_a_management_link_that_is_cut(site: Site) -> None:
     finally:
         site.lab.restore_management("client-1")
     run = summary_of(play)
-    assert run["finished"] - cut < 4 + 0.5
+    assert run["finished"] - cut < 4 + SOON
     text = run["reason"]["text"]
     assert text.startswith("node client-1 not heard from for ")
     stopped = "daemon serve was stopped …the run was aborted"
     check(site, play, text, client_1=f"{text}{NOTHING_SEEN}", server_1=stopped)
-    assert scripts_of(run)["daemon-serve"]["finished"] - cut < 4 + 1
+    assert scripts_of(run)["daemon-serve"]["finished"] - cut < 4 + SOON
 
 
 def test_a_management_link_that_is_away_for_a_moment(site: Site) -> None:

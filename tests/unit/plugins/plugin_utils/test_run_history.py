@@ -152,6 +152,11 @@ def test_arrivals(events: list[Event], arrived: Event, arrivals: Event, waiting:
     assert one.nodes["a"].waiting == waiting
 
 
+def test_nobody_waits_when_the_run_has_ended() -> None:
+    one = RunHistory.of([event(1.0, "a", "arrive", Barrier.START), event(2.0, None, "release", Barrier.FINISH)], ["a"])
+    assert one.nodes["a"].waiting == {}
+
+
 def test_the_first_release_counts() -> None:
     one = history(ARRIVES, event(2, None, "release", "start"), event(3, None, "release", "start"))
     assert one.barriers["start"].released == 2
