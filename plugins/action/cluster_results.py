@@ -36,10 +36,16 @@ class ActionModule(DelegatedAction):
         if options["state"] == "promised":
             if not self._task.check_mode:
                 dest, redis = os.path.abspath(options["dest"]), complete_redis_settings(options).as_options()
-                relay.call("promise_results", plan=plan, dest=dest, redis=redis)
+                relay.call("promise_results", plan=plan, dest=dest, redis=redis, strict=options["strict"])
             return {"changed": False}
         coordinator = self.connect(options)
-        result = write_results(plan, options["dest"], read_runs(coordinator.history, plan), dry=self._task.check_mode)
+        result = write_results(
+            plan,
+            options["dest"],
+            read_runs(coordinator.history, plan),
+            strict=options["strict"],
+            dry=self._task.check_mode,
+        )
         if not self._task.check_mode:
             close_runs(coordinator.runs, plan)
         return self._completed(result)
@@ -50,7 +56,7 @@ class ActionModule(DelegatedAction):
         if told.get("failed"):
             return told
         plan, dry = options["plan"], self._task.check_mode
-        return self._completed(write_results(plan, options["dest"], told["runs"], dry=dry))
+        return self._completed(write_results(plan, options["dest"], told["runs"], strict=options["strict"], dry=dry))
 
     def _completed(self, result: Result) -> Result:
         """Make the report, and show the results on the terminal."""
@@ -63,7 +69,7 @@ class ActionModule(DelegatedAction):
                 self._display.warning(f"no report was made: {error}")
         where = f"report: {result['report']}" if "report" in result else f"results: {result['folder']}"
         outcome = "passed" if result["summary"]["result"] == Verdict.FINISH else "failed"
-        parts = [result["table"], result["last_words"], where]
+        parts = [result["table"], result["last_words"], result["told_warnings"], where]
         self._display.display("\n" + "\n\n".join(part for part in parts if part))
         self._display.display(f"{result['verdict']}\n", color=color_of(outcome))
         return result

@@ -209,6 +209,7 @@ class ReasonKind(Word):
     TIMEOUT = "timeout"  # of a barrier, of the run, or for want of workers
     LOST = "lost"  # a node was not heard from
     RESULTS_LOST = "results_lost"  # all went well, and what came of it could not be fetched
+    WARNINGS = "warnings"  # all went well, and warnings count as failures
 
 
 class Reason(t.TypedDict):
@@ -242,6 +243,8 @@ class EventName(Word):
     RELEASE = "release"
     START_SKEW = "start_skew"
     CLOSED = "closed"
+    # Of the run, or of a node
+    WARNING = "warning"
     # Of a node: the states of the protocol, and who drives it
     WRITE_STATE = "write_state"
     START = "start"

@@ -49,6 +49,11 @@ options:
       - The folder that holds one folder for each submission.
     type: path
     default: results
+  strict:
+    description:
+      - Whether a run with warnings does not count as good.
+    type: bool
+    default: false
   state:
     description:
       - V(written) writes the results.
@@ -101,6 +106,11 @@ table:
   sample: "run  node  roles"
 last_words:
   description: The end of the output of the script that failed, if one did.
+  type: str
+  returned: when O(state=written)
+  sample: ""
+told_warnings:
+  description: The warnings of all runs, as lines for a terminal.
   type: str
   returned: when O(state=written)
   sample: ""

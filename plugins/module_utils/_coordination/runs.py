@@ -12,7 +12,12 @@ import typing as t
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination import commands, records
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.records import compact
 from ansible_collections.lab.multidevice.plugins.module_utils._coordination.subject import Subject
-from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Reason, ReasonKind, make_reason
+from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import (
+    EventName,
+    Reason,
+    ReasonKind,
+    make_reason,
+)
 
 
 class Runs(Subject):
@@ -35,6 +40,10 @@ class Runs(Subject):
         """Put into the timeline what is known of a node, or of the whole run."""
         text = "" if data is None else compact(data)
         self._of_run(commands.RECORD_EVENT, cluster_id, secrets.token_hex(8), node or "", what, text)
+
+    def warn(self, cluster_id: str, text: str, *, node: str | None = None) -> None:
+        """Warn of something that a run, or a node of it, ends well in spite of: it is told wherever the verdict is."""
+        self.record_event(cluster_id, node, EventName.WARNING, {"text": text})
 
     def abort(self, cluster_id: str, reason: Reason | None = None, *, dry: bool = False) -> bool:
         """Abort a run from outside. False when it has its verdict already."""

@@ -17,6 +17,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
 # {"time": seconds by the clock of Redis, "node": name or None, "what": the event's name, "data": what comes with it}
 Event = t.Mapping[str, t.Any]
 
+# A machine can say anything, as often as it likes.
+NOTES_LIMIT = 100
 _OF_THE_SUPERVISOR = (EventName.SCRIPT, EventName.PHASE, EventName.DIED)
 
 
@@ -42,7 +44,7 @@ class NodeHistory:
     arrivals: dict[str, float] = field(default_factory=dict)  # barrier → when
     waiting: dict[str, float] = field(default_factory=dict)  # those of them that were not released yet
     scripts: dict[str, ScriptHistory] = field(default_factory=dict)  # in the order in which they were heard of
-    notes: list[str] = field(default_factory=list)  # what was cut of its results
+    notes: list[str] = field(default_factory=list)  # what was warned of, such as what was cut of its results
     lost_results: str | None = None  # why they could not be fetched
     roles: list[str] | None = None
     # The clock of Redis less that of the machine. An event cannot come before it happened: it is the least that was seen.
@@ -91,6 +93,7 @@ class RunHistory:
         self.verdict: Verdict | None = None
         self.reason: t.Mapping[str, t.Any] | None = None
         self.start_skew: float | None = None
+        self.notes: list[str] = []  # what was warned of that is no single node's
         self.closed = False
 
     @classmethod
@@ -195,6 +198,11 @@ class RunHistory:
         if node is not None:
             node.notes += data["notes"]
 
+    def _take_warning(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
+        notes = self.notes if node is None else node.notes
+        if len(notes) < NOTES_LIMIT and data["text"] not in notes:
+            notes.append(data["text"])
+
     def _take_results_lost(self, node: NodeHistory | None, data: t.Any, moment: float) -> None:
         if node is not None and node.lost_results is None:
             node.lost_results = data["text"]
@@ -217,6 +225,7 @@ _TAKERS: dict[str, t.Callable[[RunHistory, NodeHistory | None, t.Any, float], No
     EventName.PHASE: RunHistory._take_failure,
     EventName.DIED: RunHistory._take_failure,
     EventName.COLLECTED: RunHistory._take_collected,
+    EventName.WARNING: RunHistory._take_warning,
     EventName.RESULTS_LOST: RunHistory._take_results_lost,
     EventName.START_SKEW: RunHistory._take_start_skew,
     EventName.CLOSED: RunHistory._take_closed,

@@ -127,6 +127,7 @@ _SHAPES: dict[str, dict[str, Check]] = {
         "tail": _text,
     },
     EventName.DIED: {"script": _script_id, "exit_code": _or_none(_code), "text": _text, "tail": _text},
+    EventName.WARNING: {"text": _text},
     EventName.STOPPED: {"took": _number},
     # What a script asks is answered, or refused, when it is looked at: its machine is not to blame.
     ASK: {"number": _count, "asked": _data, "question": _data},

@@ -29,12 +29,13 @@ class PromisedResults:
         self._dest = ""
         self._plan: Message | None = None
         self._redis: Message = {}
+        self._strict = False
 
     def promise(self, request: Message) -> None:
         """Take the plan of a submission, or let it go."""
         self._plan = request["plan"]
         if self._plan is not None:
-            self._dest, self._redis = request["dest"], request["redis"]
+            self._dest, self._redis, self._strict = request["dest"], request["redis"], request["strict"]
 
     def folder_of(self, job_id: str) -> Path | None:
         """Where the results of a node job belong; None when nobody has said."""
@@ -62,6 +63,7 @@ class PromisedResults:
         if self._plan is None:
             return
         coordinator = Coordinator.connect(RedisSettings.from_options(self._redis))
-        result = write_results(self._plan, self._dest, read_runs(coordinator.history, self._plan))
+        runs = read_runs(coordinator.history, self._plan)
+        result = write_results(self._plan, self._dest, runs, strict=self._strict)
         close_runs(coordinator.runs, self._plan)
         write_reports(Path(result["folder"]))

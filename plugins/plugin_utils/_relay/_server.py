@@ -30,6 +30,7 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
     Verdict,
     make_reason,
 )
+from ansible_collections.lab.multidevice.plugins.plugin_utils._actions import answers
 from ansible_collections.lab.multidevice.plugins.plugin_utils._coordinator import Coordinator
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._node_connection import LINE_LIMIT, NodeConnection
 from ansible_collections.lab.multidevice.plugins.plugin_utils._relay._promised_results import PromisedResults
@@ -197,7 +198,17 @@ class Relay:
 
     async def _op_request(self, request: Message) -> Message:
         """Pass a request on to a node's supervisor."""
-        return await self._connection(request).request(request["request"])
+        connection = self._connection(request)
+        answer = await connection.request(request["request"])
+        driver = self._driver_of(connection)
+        if driver is not None and request["request"].get("op") == "links":
+            try:
+                told = answers.warnings(answer.get("warnings", []))
+            except ValueError as expected:
+                raise NodeError(f"{connection.node} answers with warnings that are not {expected}") from None
+            for text in told:
+                driver.tell(connection, EventName.WARNING, {"text": text})
+        return answer
 
     async def _op_put_tree(self, request: Message) -> Message:
         """Put a script tree on a node, unless it has it."""

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import ReasonKind, ScriptKind, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._text import clean
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, script_record, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, run_warnings, script_record, table
 
 OUTPUT = 32_768
 
@@ -29,13 +29,13 @@ def junit(submission: Submission) -> str:
     """
     root = Element("testsuites")
     for number, run in enumerate(submission.runs):
-        root.append(_suite(number, str(submission.summary["job"]), run))
+        root.append(_suite(number, submission.summary, run))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(number: int, job: str, run: StoredRun) -> Element:
-    summary = run.summary
+def _suite(number: int, submission: Record, run: StoredRun) -> Element:
+    summary, job = run.summary, str(submission["job"])
     cases = [_case(job, run, node, script) for node, record in summary["nodes"].items() for script in record["scripts"]]
     if summary["result"] != Verdict.FINISH and not any(case.find("failure") is not None for case in cases):
         cases.append(_abort(job, summary))
@@ -59,9 +59,13 @@ def _suite(number: int, job: str, run: StoredRun) -> Element:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in summary["params"].items():
         ElementTree.SubElement(properties, "property", name=clean(str(name)), value=clean(matrix.word(value)))
+    warned = run_warnings.of_run(submission, summary["number"])
+    if warned:
+        ElementTree.SubElement(properties, "property", name="multidevice_warnings", value=str(len(warned)))
     suite.extend(cases)
     ElementTree.SubElement(suite, "system-out")
-    ElementTree.SubElement(suite, "system-err")
+    lines = run_warnings.lines(warned, several_runs=False)
+    ElementTree.SubElement(suite, "system-err").text = clean("\n".join(lines)) or None
     return suite
 
 

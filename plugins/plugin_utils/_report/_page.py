@@ -13,7 +13,13 @@ from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Barrier, ScriptKind, Verdict
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report import _logs, _template, _timeline
 from ansible_collections.lab.multidevice.plugins.plugin_utils._report._store import StoredRun, Submission
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, metrics, script_record, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import (
+    matrix,
+    metrics,
+    run_warnings,
+    script_record,
+    table,
+)
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results.node_outcome import came_to_its_end
 
 View = dict[str, t.Any]
@@ -65,6 +71,8 @@ def page(submission: Submission) -> str:
         if first_aborted
         else None,
         aborted=sum(run["result"] != Verdict.FINISH for run in runs),
+        warned=run_warnings.count(summary.get("warnings", ())),
+        warnings=run_warnings.lines(summary.get("warnings", ()), several_runs=len(runs) > 1),
         params=params,
         columns=columns,
         runs=views,
@@ -293,7 +301,9 @@ def _node(run: Record, name: str, node: Record, target: str, outputs: t.Mapping[
         "roles": " ".join(node["roles"]),
         "failed": _has_failed(node),
         "facts": facts,
-        "told": [text for text in (node.get("text"), *node.get("notes", ())) if text],
+        "told": node.get("text"),
+        "warnings": node.get("notes", []),
+        "warned": _format.count(len(node.get("notes", [])), "warning"),
         "scripts": [
             _script(script, outputs[run["number"], name, script["id"]], finished=came_to_its_end(run))
             for script in node["scripts"]

@@ -11,6 +11,8 @@ import re
 import typing as t
 
 LARGEST = 1e300
+ERRORS = 3
+ERROR_LIMIT = 300
 
 Numbers = dict[str, dict[str, t.Any]]
 
@@ -35,6 +37,12 @@ def numbers_in(text: str) -> Numbers:
             ending = "" if count == 1 else f"_{count}"
             found.update({name + ending: number for name, number in numbers.items()})
     return found
+
+
+def errors_in(text: str) -> list[str]:
+    """What iperf3 says that went wrong: it may have measured nothing, whatever the script made of that."""
+    said = [document["error"] for document in _documents(text) if document.get("error")]
+    return [str(error)[:ERROR_LIMIT] for error in said[:ERRORS]]
 
 
 def _documents(text: str) -> t.Iterator[dict[str, t.Any]]:

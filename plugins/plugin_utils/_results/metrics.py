@@ -52,8 +52,8 @@ def read_metrics(folder: Path) -> Measured:
     measured = Measured()
     for path in sorted(folder.glob("*.json"))[:FILES_LIMIT]:
         if path.name not in ("metrics.json", "result.json"):
-            measured.add(path.stem, _checked(iperf3.numbers_in(_text(path)), []))
-    measured.add("stdout", _checked(iperf3.numbers_in(_text(folder / "stdout")), []))
+            _add_iperf3(measured, path)
+    _add_iperf3(measured, folder / "stdout")
     measured.add("metrics.json", _declared(folder / "metrics.json", measured.notes), prefer=True)
     return measured
 
@@ -71,9 +71,18 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def _add_iperf3(measured: Measured, path: Path) -> None:
+    text = _text(path) or ""
+    measured.add(path.stem, _checked(iperf3.numbers_in(text), []))
+    measured.notes += [f"{path.name}: iperf3 says: {_format.printable(said)}" for said in iperf3.errors_in(text)]
+
+
 def _declared(path: Path, notes: list[str]) -> Metrics:
+    if not path.is_symlink() and not path.exists():
+        return {}
     text = _text(path)
-    if not text:
+    if text is None:
+        notes.append(f"{path.name} is not read: it is a link, larger than {SIZE_LIMIT} bytes, or cannot be opened")
         return {}
     try:
         content = json.loads(text)
@@ -105,13 +114,13 @@ def _checked(content: t.Mapping[str, t.Any], notes: list[str]) -> Metrics:
     return found
 
 
-def _text(path: Path) -> str:
+def _text(path: Path) -> str | None:
     try:
         if path.is_symlink() or path.stat().st_size > SIZE_LIMIT:
-            return ""
+            return None
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
+        return None
 
 
 def _metric(value: t.Any) -> dict[str, t.Any] | None:

@@ -30,9 +30,9 @@ def describe(name: str, node: Info, run: Info, history: NodeHistory) -> str:
 
 
 def came_to_its_end(run: Info) -> bool:
-    """Whether all nodes reached the last barrier, though the run may not count as good for want of results."""
+    """Whether all nodes reached the last barrier, though the run may not count as good for want of results, or for warnings."""
     reason = run["reason"]
-    return reason is None or reason.get("kind") == ReasonKind.RESULTS_LOST
+    return reason is None or reason.get("kind") in (ReasonKind.RESULTS_LOST, ReasonKind.WARNINGS)
 
 
 def _what_happened(name: str, node: Info, run: Info) -> str:

@@ -74,6 +74,7 @@ def _run(plan: Info, info: Info, events: t.Sequence[Info]) -> Summary:
         "finished": info["finished"],
         "barriers": info["barriers"],
         "start_skew": history.start_skew,
+        "notes": history.notes,
         "nodes": nodes,
     }
     for name, node in nodes.items():

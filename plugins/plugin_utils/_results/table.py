@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.lab.multidevice.plugins.module_utils import _format
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import Verdict
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, script_record
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import matrix, run_warnings, script_record
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics as _metrics
 
 Row = t.Sequence[str]
@@ -43,11 +43,12 @@ def text_table(summary: Part) -> str:
 def verdict(summary: Part) -> str:
     """How a submission ended, in one line."""
     total = len(summary["runs"])
+    warned = "".join(f", {text}" for text in [run_warnings.count(summary.get("warnings", ()))] if text)
     if summary["result"] == Verdict.FINISH:
-        return f"{summary['submission_id']}: finish" + (f", all of {total} runs" if total > 1 else "")
+        return f"{summary['submission_id']}: finish" + (f", all of {total} runs" if total > 1 else "") + warned
     aborted = sum(run["result"] != Verdict.FINISH for run in summary["runs"])
     which = f", {aborted} of {total} runs" if total > 1 else ""
-    return _printable(f"{summary['submission_id']}: abort{which}: {reason(summary['reason'])}")
+    return _printable(f"{summary['submission_id']}: abort{which}{warned}: {reason(summary['reason'])}")
 
 
 def reason(why: Part) -> str:

@@ -11,16 +11,19 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.lab.multidevice.plugins.module_utils._errors import InputError
-from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics, summary, table
+from ansible_collections.lab.multidevice.plugins.plugin_utils._results import metrics, run_warnings, summary, table
 from ansible_collections.lab.multidevice.plugins.plugin_utils._results.last_state import last_state_lines
 
 Part = t.Mapping[str, t.Any]
 
 
-def write_results(plan: Part, dest: str, runs: t.Sequence[Part], *, dry: bool = False) -> dict[str, t.Any]:
+def write_results(
+    plan: Part, dest: str, runs: t.Sequence[Part], *, strict: bool = False, dry: bool = False
+) -> dict[str, t.Any]:
     """Write the files of a submission into its folder in ``dest``: of each run and node, and last its summary.
 
     :param runs: of each run of the plan its state and its events, as ``read_runs`` gives them.
+    :param strict: a run with warnings does not count as good.
     :param dry: write nothing.
     :returns: the summary, the folder, and what a terminal shows of them.
     :raises InputError: the files cannot be written.
@@ -29,6 +32,7 @@ def write_results(plan: Part, dest: str, runs: t.Sequence[Part], *, dry: bool = 
     states = [(run, known["info"], known["events"]) for run, known in zip(plan["runs"], runs, strict=True)]
     found = summary.summarize(states)
     summary.add_metrics(found, lambda run, node, script: metrics.read_metrics(_folder(folder, run, node, script)))
+    run_warnings.add_warnings(found, run_warnings.planned_warnings(plan), strict=strict)
     if not dry:
         try:
             _write_files(folder, plan, states, found)
@@ -40,6 +44,7 @@ def write_results(plan: Part, dest: str, runs: t.Sequence[Part], *, dry: bool = 
         "folder": str(folder.absolute()),
         "table": table.text_table(found),
         "last_words": table.last_words(found),
+        "told_warnings": run_warnings.text_of(found),
         "verdict": table.verdict(found),
     }
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -18,11 +19,11 @@ JOBS = Path(__file__).parent / "site"
 PROGRESS = "lab.multidevice.progress"
 
 
-def run(site: Site, name: str, seconds: float = 120) -> Play:
+def run(site: Site, name: str, seconds: float = 120, **variables: object) -> Play:
     assert site.lab is not None
     play = site.start(
         JOBS / f"{name}.yaml",
-        variables={"multidevice_cluster": str(site.lab.cluster_file)},
+        variables={"multidevice_cluster": str(site.lab.cluster_file), **variables},
         ANSIBLE_STDOUT_CALLBACK=PROGRESS,
     )
     play.wait(seconds)
@@ -90,3 +91,27 @@ def test_six_runs(site: Site, browser: Browser) -> None:
     ]
     assert "run 6 of 6: finish after" in play.output
     assert f"{play.submission.name}: finish, all of 6 runs" in play.output
+
+
+def test_a_good_run_with_warnings(site: Site, browser: Browser) -> None:
+    play = run(site, "warns")
+    assert play.process.returncode == 0, play.output
+    check_files(play.submission)
+    check_page(browser, play.submission)
+    assert play.output.rstrip().endswith(f"{play.submission.name}: finish, 2 warnings")
+    told = "test measures_badly: metrics.json is no JSON that can be read"
+    assert f"2 warnings:\n  client-1, client-2: {told}" in play.output
+    summary = json.loads((play.submission / "summary.json").read_text())
+    assert [(each["run"], each["node"]) for each in summary["warnings"]] == [(1, "client-1"), (1, "client-2")]
+    junit = (play.submission / "junit.xml").read_text()
+    assert 'name="multidevice_warnings" value="2"' in junit and f"client-1, client-2: {told}" in junit
+    assert "2 warnings</a>" in (play.submission / "report.html").read_text()
+
+
+def test_warnings_can_count_as_failures(site: Site) -> None:
+    play = run(site, "warns", multidevice_strict=True)
+    assert play.process.returncode != 0, play.output
+    summary = json.loads((play.submission / "summary.json").read_text())
+    assert summary["result"] == "abort" and summary["reason"]["kind"] == "warnings"
+    assert f"{play.submission.name}: abort, 2 warnings: client-1: warnings count as failures here" in play.output
+    assert 'type="warnings"' in (play.submission / "junit.xml").read_text()

@@ -48,6 +48,7 @@ RESULTS = Operation(
     argument_spec={
         "plan": {"type": "dict", "required": True},
         "dest": {"type": "path", "default": DEFAULT_RESULTS_DIR},
+        "strict": {"type": "bool", "default": False},
         "state": {"type": "str", "choices": ["written", "promised"], "default": "written"},
     },
 )

@@ -169,3 +169,13 @@ def test_a_failure_comes_with_its_output(
             (folder / name).write_bytes(content)
     found = case(tmp_path, script(exit_code=3, **({} if tail is None else {"tail": tail})))
     assert found.findtext("failure") == (text or "")
+
+
+def test_warnings_stand_beside_the_cases(tmp_path: Path) -> None:
+    warnings = [{"run": None, "node": None, "text": "a"}, {"run": 1, "node": "n1", "text": "b\x1b"}]
+    stored = [StoredRun(tmp_path / str(number), run(script(), number=number), []) for number in (1, 2)]
+    text = _junit.junit(Submission(tmp_path, {"job": "job.yaml", "warnings": warnings}, stored))
+    first, second = ElementTree.fromstring(text)
+    counted = [suite.findall("properties/property[@name='multidevice_warnings']") for suite in (first, second)]
+    assert [[one.get("value") for one in found] for found in counted] == [["2"], ["1"]]
+    assert [suite.findtext("system-err") for suite in (first, second)] == ["a\nn1: b\ufffd", "a"]

@@ -182,3 +182,28 @@ def test_of_very_many_numbers_some_are_kept(tmp_path: Path) -> None:
     measured = _metrics.read_metrics(tmp_path)
     assert list(measured.metrics) == [f"n{number}" for number in range(1000)]
     assert measured.notes == ["metrics.json: only the first 1000 numbers are kept"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("stdout", json.dumps(FAILED), "stdout: iperf3 says: unable to connect"),
+        ("client.json", json.dumps(FAILED), "client.json: iperf3 says: unable to connect"),
+        (
+            "stdout",
+            json.dumps({**FAILED, "error": "a\x1b[2Jb" + "x" * 400}),
+            "stdout: iperf3 says: a\ufffd[2Jb" + "x" * 294,
+        ),
+        ("metrics.json", "", "metrics.json is no JSON that can be read: Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_a_measurement_that_failed_is_warned_of(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert _metrics.read_metrics(tmp_path).notes == [expected]
+
+
+def test_numbers_that_may_not_be_read_are_warned_of(tmp_path: Path) -> None:
+    assert _metrics.read_metrics(tmp_path).notes == [], "a script need not leave numbers"
+    (tmp_path / "metrics.json").symlink_to("/etc/passwd")
+    (note,) = _metrics.read_metrics(tmp_path).notes
+    assert note.startswith("metrics.json is not read: it is a link")

@@ -260,6 +260,7 @@ OF_THE_RUN: dict[str, st.SearchStrategy[t.Any]] = {
     "abort": reasons,
     "start_skew": st.fixed_dictionaries({"seconds": moments}),
     "closed": st.none(),
+    "warning": st.fixed_dictionaries({"text": st.text(max_size=3)}),
 }
 OF_A_NODE: dict[str, st.SearchStrategy[t.Any]] = {
     **{str(name): st.none() for name in EventName if name not in OF_THE_RUN},
@@ -272,6 +273,7 @@ OF_A_NODE: dict[str, st.SearchStrategy[t.Any]] = {
     "phase": failures,
     "died": failures,
     "collected": st.fixed_dictionaries({"notes": st.lists(st.text(max_size=3), max_size=2)}),
+    "warning": st.fixed_dictionaries({"text": st.text(max_size=3)}),
     "results_lost": st.fixed_dictionaries({"text": st.text(max_size=3)}),
 }
 ANYTHING = st.none() | st.text(max_size=3) | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)

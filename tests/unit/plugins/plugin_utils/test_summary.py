@@ -252,6 +252,9 @@ def test_all_that_a_summary_holds() -> None:
         event("collected", "client-1", notes=["stdout was cut", "data was left out"]),
         event("collected", "server-1", notes=[]),
         event("collected", "client-1", notes=["and again"]),
+        event("warning", text="the clock stood still"),
+        event("warning", text="the clock stood still"),
+        event("warning", "client-1", text="a card is slow"),
         DAEMON_ENDED,
     ]
     values: Record = {"barriers": barriers, "params": {"size": 4}, "cluster": "rack", "number": 7, "cluster_id": "s.7"}
@@ -281,6 +284,7 @@ def test_all_that_a_summary_holds() -> None:
                 "finished": 5.0,
                 "barriers": barriers,
                 "start_skew": 0.5,
+                "notes": ["the clock stood still"],
                 "nodes": {
                     "server-1": {
                         "job_id": "s.1.1",
@@ -305,7 +309,7 @@ def test_all_that_a_summary_holds() -> None:
                             {**planned("more"), **never_run},
                         ],
                         "text": "test work ended with success",
-                        "notes": ["stdout was cut", "data was left out", "and again"],
+                        "notes": ["stdout was cut", "data was left out", "and again", "a card is slow"],
                     },
                 },
             }
