@@ -28,6 +28,8 @@ Record = t.Mapping[str, t.Any]
 ROW = 18
 THINNEST = 0.2
 CLOSE = 11
+# Nobody looks for what was lost in a shorter wait.
+SHORTEST_WAIT = 0.1
 # Classes in report.css of what a node does, and of its waits at the barriers of the run.
 SCRIPTS: dict[str, str] = {ScriptKind.SETUP: "s", ScriptKind.DAEMON: "d", ScriptKind.MONITOR: "m", ScriptKind.TEST: "t"}
 KINDS: dict[str, str] = {"prepare": "p", "links": "l", **SCRIPTS, "leave": "e", "wait": "w"}
@@ -169,7 +171,7 @@ def _run(
         "legend": [
             {"class": key, "name": name, "thin": key[0] == "w"} for key, name in LEGEND.items() if key in occurring
         ],
-        "meetings": [_meeting(timeline, meeting) for meeting in timeline.meetings],
+        "meetings": [_meeting(timeline, meeting) for meeting in timeline.meetings if _is_worth_telling(meeting)],
         "columns": columns,
         "numbers": _numbers(run, columns),
         "nodes": [_node(run, name, node, ids[name], outputs) for name, node in run["nodes"].items()],
@@ -247,6 +249,10 @@ def _class(segment: _timeline.Segment) -> str:
     if segment.outcome:
         return "f" if segment.outcome == "failed" else "x"
     return WAITS.get(segment.barrier, "w") if segment.kind == "wait" else KINDS[segment.kind]
+
+
+def _is_worth_telling(meeting: _timeline.Meeting) -> bool:
+    return bool(meeting.missing) or any(meeting.waited(node) >= SHORTEST_WAIT for node in meeting.barrier.arrived)
 
 
 def _meeting(timeline: _timeline.Timeline, meeting: _timeline.Meeting) -> View:

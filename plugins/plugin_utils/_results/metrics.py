@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,10 +66,14 @@ def shown(metric: t.Mapping[str, t.Any]) -> str:
 
 
 def number(value: float) -> str:
-    """A number with four digits that count."""
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value))
-    return f"{value:.4g}"
+    """A number with at least four digits that count, those before the point in groups of three."""
+    if not 1e-3 <= abs(value) < 1e15:
+        return f"{value:.4g}" if value else "0"
+    if value == int(value):
+        return f"{int(value):,}"
+    places = max(0, 3 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _add_iperf3(measured: Measured, path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.lab.multidevice.plugins.filter.unknown_settings import SETTINGS
 from ansible_collections.lab.multidevice.plugins.plugin_utils._actions.redis_variables import VARIABLES
 from ansible_collections.lab.multidevice.plugins.plugin_utils._job.plan import plan_submission
 
@@ -90,6 +91,7 @@ def test_all_variables_of_the_playbooks_are_described() -> None:
     assert described - used == set()
     assert settings - described - elsewhere == set()
     assert len(settings) > 30
+    assert settings | described == SETTINGS
 
 
 def jobs() -> list[t.Any]:

@@ -90,6 +90,10 @@ def files_of_each_kind(folder: Path) -> dict[str, Case]:
     refused = {name: Case(good, *case) for name, case in cases.items()}
     refused["a job of 100 MB"] = Case(large, too_large)
     refused["a job that is not there"] = Case(folder / "none", "none: the file cannot be read: No such file or")
+    misspelt = "there is no variable multidevice_check_link; did you mean multidevice_check_links?"
+    refused["a misspelt variable"] = Case(
+        good, misspelt, {"multidevice_cluster": pair, "multidevice_check_link": "true"}
+    )
     return refused
 
 

@@ -51,8 +51,12 @@ def test_the_timeline_tells_all_that_a_node_did(sample: Sample, browser: Browser
     assert "started daemon answers" in browser.value(SHAPES % "server-1")
     marks = browser.value("[...document.querySelectorAll('.axis text')].map(text => text.textContent)")
     assert {"start", "ready", "finish", "0 s"} <= set(marks)
-    rows = browser.value("[...document.querySelectorAll('table')][0].innerText").splitlines()
-    assert [row.split("\t")[0] for row in rows if "\t" in row] == ["barrier", "start", "ready", "halfway", "finish"]
+    headings = browser.value("[...document.querySelectorAll('h3')].map(heading => heading.textContent)")
+    assert headings == ["Numbers", "Timeline", "Nodes and scripts", "Who waited for whom"]
+    rows = browser.value("[...document.querySelectorAll('table')].at(-1).innerText").splitlines()
+    assert [row.split("\t")[0] for row in rows if "\t" in row] == ["barrier", "start", "ready", "finish"], (
+        "at halfway nobody waited for a tenth of a second"
+    )
 
 
 def test_the_timeline_shows_what_was_stopped(sample: Sample, browser: Browser) -> None:
