@@ -110,6 +110,8 @@ class Tree(Copy):
         # The same examples each time: whether a fault is noticed is no matter of luck.
         options += ["--hypothesis-seed=0"]
         variables = {**self.environment.variables(), **self.variables(), "MUTANTS_NOTES": str(path)}
+        # By itself it takes as long as all other tests of the coordination together, three times over.
+        variables["MULTIDEVICE_STATE_MACHINE_STEPS"] = "200"
         variables["PYTHONPATH"] += f"{os.pathsep}{self.root / 'tools'}"
         with open(log, "wb") as file:
             process = self._process = subprocess.Popen(

@@ -62,10 +62,11 @@ class Barriers(Subject):
 
         :param arrival: what arriving has answered for this very slice.
         """
-        begin = time.monotonic()
-        end = begin + slice_seconds
+        end = time.monotonic() + slice_seconds
         sign = functools.partial(self._arrive, job_id, barrier, nodes, roles, timeout, pause, retries=retries)
         first = arrival = arrival or sign()
+        # When the first node has come, by this clock. Redis has counted from then on, however long its answer took.
+        since = time.monotonic() - first.waited
         position = first.position
         while not arrival.verdict:
             now = time.monotonic()
@@ -73,11 +74,11 @@ class Barriers(Subject):
                 arrival = sign(retry=arrival.retries + 1, tell_missing=True)
                 break
             until = min(end, now + arrival.lease / 3)
-            if timeout is not None and first.waited + now - begin < timeout:
-                until = min(until, begin + timeout - first.waited + 0.02)
+            if timeout is not None and now < since + timeout:
+                until = min(until, since + timeout + 0.02)
             verdict, position = self._next_verdict(records.cluster_of(job_id), barrier, position, until)
             if verdict == barrier:
-                return Answer(barrier, waited=first.waited + time.monotonic() - begin, changed=first.changed)
+                return Answer(barrier, waited=time.monotonic() - since, changed=first.changed)
             if verdict or until < end:
                 arrival = sign(tell_missing=verdict is not None)
         if arrival.verdict != barrier and arrival.missing_nodes is None:

@@ -444,6 +444,20 @@ def test_a_wait_takes_three_trips_at_most(server: RedisServer, register: Registe
     assert trips.commands == ["EVALSHA", "XREAD"]
 
 
+@pytest.mark.parametrize("slow", [0, 0.1], ids=["at once", "slowly"])
+def test_a_wait_asks_once_whether_its_time_is_over(server: RedisServer, register: Register, slow: float) -> None:
+    """Also when Redis takes long to answer that it has arrived: that is when the time begins."""
+    run = register(one_server_and(1), lease=3600)
+    with Trips(server.client()) as trips:
+        if slow:
+            server.client().client_pause(int(slow * 1000))
+        answer = run.coordinator.barriers.wait(run.job(1), "start", timeout=0.2, slice_seconds=20)
+    assert answer.waited < 15
+    assert (answer.answer, answer.reason["kind"], names(answer.missing)) == ("abort", "timeout", ["node-2"])
+    # To arrive, to see that the time is over, and who is missing.
+    assert trips.commands.count("EVALSHA") == 3
+
+
 def test_a_run_that_has_finished_opens_no_barrier(register: Register) -> None:
     run = register(one_server_and(0))
     run.coordinator.barriers.arrive(run.job(1), "mine")

@@ -51,7 +51,8 @@ def test_a_phase_from_its_begin_to_its_end(node: Node) -> None:
         "scripts": [],
     }
     assert node.runner.is_idle()
-    assert node.runner.start("test", [script("test", wait_for("go"), name=name) for name in "ab"], armed=False)
+    text = f"echo said; {wait_for('go')}"
+    assert node.runner.start("test", [script("test", text, name=name) for name in "ab"], armed=False)
     assert states(node) == {"daemon": "idle", "test": "running"}
     assert not node.runner.is_idle()
     assert [node.record(f"test-{name}")["state"] for name in "ab"] == ["running", "waiting"]
@@ -84,6 +85,7 @@ def test_a_phase_from_its_begin_to_its_end(node: Node) -> None:
         ("echo one; echo two; exit 3", 3, "test script it ended with exit code 3: two"),
         ("echo out; echo err >&2; exit 3", 3, "test script it ended with exit code 3: err"),
         ("exit 1", 1, "test script it ended with exit code 1"),
+        ("echo why; exit 1", 1, "test script it ended with exit code 1: why"),
         ("kill -KILL $$", -9, "test script it was ended by signal 9"),
     ],
 )
@@ -469,6 +471,18 @@ def test_a_daemon_that_does_not_become_ready(node: Node) -> None:
     assert node.runner.pause() is None
     assert node.record("daemon-b")["started"] is None
     node.stop()
+
+
+@in_a_process_of_its_own
+def test_after_a_stop_nobody_asks_whether_a_daemon_is_ready(node: Node) -> None:
+    plan = script("daemon", "exec sleep 600", ready={"command": "echo >>asked; false"})
+    assert node.runner.start("daemon", [plan], armed=False)
+    node.until((node.results / "daemon-it" / "asked").exists)
+    node.runner.stop(600)
+    # The next moment that counts is the end of the grace, not the next question.
+    assert (node.runner.pause() or 0) > 60
+    node.until(node.runner.is_idle)
+    assert states(node)["daemon"] == "stopped"
 
 
 @in_a_process_of_its_own

@@ -50,7 +50,10 @@ def deep(levels: int) -> list[t.Any]:
             {},
             {"changed": False, "failed": True, "rc": 1, "module_stderr": "no python"},
         ),
-        ({"warnings": ["w" * 600] * 30}, {}, {"changed": False, "warnings": ["w" * 500] * answers.WARNINGS}),
+        ({"warnings": ["w" * 600] * 30}, {}, {"changed": False, "warnings": ["w" * 500] * 20}),
+        ({"failed": True, "rc": -(2**31)}, {}, {"changed": False, "failed": True, "rc": -(2**31)}),
+        ({"attach": ["python3"]}, PRESENT, {"changed": False, "attach": ["python3"]}),
+        ({"attach": ["x"] * 99}, PRESENT, {"changed": False, "attach": ["x"] * 99}),
         ({"devices": {"a": [1]}}, {"devices": answers.data}, {"changed": False, "devices": {"a": [1]}}),
     ],
 )
@@ -89,7 +92,7 @@ def test_what_is_not_as_promised_is_refused(key: str, value: t.Any, check: answe
     assert str(refused.value) == f"server-1 answers with {key} that is not {what}: this is not the module's answer"
 
 
-@pytest.mark.parametrize("code", [True, 2**32, "1"])
+@pytest.mark.parametrize("code", [True, 2**31 + 1, "1"])
 def test_an_exit_code_is_a_number(code: t.Any) -> None:
     with pytest.raises(NodeError, match="rc that is not a number"):
         answers.let_in("server-1", {"failed": True, "rc": code}, {})
