@@ -716,6 +716,7 @@ def test_messages_have_a_history(server: RedisServer, register: Register) -> Non
     assert (late.position, late.verdict) == (second, None)
     assert [(message["node"], message["value"]) for message in late.messages] == [("node-2", "5202")]
     everything = run.coordinator.messages.receive(run.id, "port")
+    assert everything.position == second
     assert [message["value"] for message in everything.messages] == ["5201", "5202"]
     assert run.coordinator.messages.receive(run.id, "other", slice_seconds=0.05).messages == []
 

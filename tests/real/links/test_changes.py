@@ -191,6 +191,17 @@ def test_later_addresses_of_the_network_survive(wired: tuple[Machine, Machine]) 
     assert near.state()["eth1"]["addresses"][0]["label"] == "eth1:own"
 
 
+def test_an_address_that_was_given_up_is_anybodys(wired: tuple[Machine, Machine]) -> None:
+    near, _far = wired
+    near.apply(FIRST)
+    near.apply(SECOND)
+    near.ip("address", "add", "192.168.222.1/24", "dev", "eth1")
+    near.ip("address", "add", "192.168.223.1/24", "dev", "eth2")
+    near.remove()
+    assert near.addresses("eth1") == ["192.168.222.1/24"]
+    assert near.addresses("eth2") == ["192.168.223.1/24"]
+
+
 def test_what_disappears_by_itself_is_no_failure(wired: tuple[Machine, Machine]) -> None:
     near, _far = wired
     near.apply(FIRST)
