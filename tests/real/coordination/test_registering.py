@@ -199,6 +199,11 @@ def test_settings_that_end_before_they_begin(
     assert not coordinator.history.knows(ids(plan)[0])
 
 
+@pytest.mark.parametrize("setting", ["lease", "retention", "run_timeout"])
+def test_settings_that_end_soon(coordinator: Coordinator, setting: str) -> None:
+    assert coordinator.registration.register(make_plan(one_server_and(1)), **{setting: 0.5})
+
+
 def test_plans_that_cannot_be(coordinator: Coordinator) -> None:
     empty, foreign = make_plan([]), make_plan(one_server_and(1))
     foreign["runs"][0]["nodes"][1]["job_id"] = "20260131T120000-zzzz.1.2"
