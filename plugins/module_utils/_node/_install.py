@@ -177,7 +177,7 @@ def _text_of(part: str) -> str:
 
 
 def _write_command(path: Path) -> None:
-    path.write_text(f"#!{sys.executable} -SE\n{_text_of('_node._commands')}", encoding="utf-8")
+    path.write_text(f"#!{sys.executable} -IS\n{_text_of('_node._commands')}", encoding="utf-8")
     path.chmod(0o755)
 
 
