@@ -48,7 +48,7 @@ async def end_early(folder: Path, command: list[str]) -> None:
     relay = _server.Relay(folder / "relay")
     nodes = [{"job_id": "s.1.1", "node": "here"}]
     plan = {"submission_id": "s", "runs": [{"number": 1, "nodes": nodes}]}
-    relay.results.promise({"plan": plan, "dest": str(folder / "results"), "redis": {}})
+    relay.results.promise({"plan": plan, "dest": str(folder / "results"), "redis": {}, "strict": False})
     settings = {"lease": 30.0, "grace": 30.0, "limit": 3000, "redis": None}
     await relay._op_attach({**nodes[0], "cluster_id": None, "commands": [command], "token": TOKEN, **settings})
     await relay._end_runs()
