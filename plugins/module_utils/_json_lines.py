@@ -27,7 +27,10 @@ def decode(line: bytes) -> Message:
 
     :raises ValueError: there is none.
     """
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply: {line[:80]!r}") from error
     if not isinstance(message, dict):
         raise ValueError(f"no JSON object: {line[:80]!r}")
     return message

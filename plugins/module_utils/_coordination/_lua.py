@@ -233,9 +233,11 @@ end
 local function purge()
   for _, last_job in ipairs(redis.call('ZRANGEBYSCORE', runs, '-inf', now, 'LIMIT', 0, 10)) do
     local id, last = string.match(last_job, '^(.*)%.(%d+)$')
-    for number = 1, tonumber(last), 1000 do
+    -- What is no run is nobody's, and in nobody's way.
+    last = math.min(tonumber(last) or 0, 100000)
+    for number = 1, last, 1000 do
       local jobs = {}
-      for i = number, math.min(number + 999, tonumber(last)) do jobs[#jobs + 1] = id .. '.' .. i end
+      for i = number, math.min(number + 999, last) do jobs[#jobs + 1] = id .. '.' .. i end
       redis.call('HDEL', cluster_state, unpack(jobs))
       redis.call('HDEL', id2cluster, unpack(jobs))
     end

@@ -12,6 +12,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._json_lines import
 
 CHUNK = 262144
 LINE_LIMIT = 16 * 1048576
+# Of somebody who has not shown a token yet.
+STRANGER_LIMIT = 4096
 
 
 class SupervisorClient:
@@ -33,13 +35,14 @@ class SupervisorClient:
 
         :raises EOFError: the other end has closed, or does not speak the protocol.
         """
+        limit = LINE_LIMIT if self.role is not None else STRANGER_LIMIT
         try:
-            data = self.connection.recv(CHUNK)
+            data = self.connection.recv(min(CHUNK, limit))
         except BlockingIOError:
             return []
         except OSError as error:
             raise EOFError from error
-        if not data or len(self._received) + len(data) > LINE_LIMIT:
+        if not data or len(self._received) + len(data) > limit:
             raise EOFError
         *lines, self._received = (self._received + data).split(b"\n")
         try:

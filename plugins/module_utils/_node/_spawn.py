@@ -122,7 +122,7 @@ def _become(
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if os.getppid() == parent and os.read(reader, 1):
             for number, path in enumerate(output, 1):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+                os.dup2(_open_output(path), number)
             _execute(argv, environment)
     except OSError as error:
         status = NOT_FOUND if error.errno == errno.ENOENT else CANNOT_RUN
@@ -130,6 +130,14 @@ def _become(
             os.write(2, f"{argv[0]} cannot be run: {error.strerror}\n".encode(errors="replace"))
     finally:
         os._exit(status)
+
+
+def _open_output(path: Path) -> int:
+    """Of a script's output. What lies there, a pipe or a link of another script, is not written to."""
+    if path == Path(os.devnull):
+        return os.open(path, os.O_WRONLY)
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
 
 
 def _execute(argv: list[str], environment: dict[str, str]) -> None:

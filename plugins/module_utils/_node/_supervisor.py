@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import secrets
+import select
 import selectors
 import signal
 import socket
@@ -42,6 +43,10 @@ from ansible_collections.lab.multidevice.plugins.module_utils._node._runner impo
 from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import EventName
 
 END_GRACE = 1.0
+# So much longer than its lease may a turn of the supervisor take.
+STUCK = 10.0
+# So many connections at a time may not have shown a token yet; of more, those that came first are closed.
+STRANGERS = 32
 
 
 class Supervisor:
@@ -79,8 +84,12 @@ class Supervisor:
 
     # The loop
 
-    def serve(self) -> None:
-        """Run until told to end, or until the lease has run out."""
+    def serve(self, heartbeat: int) -> None:
+        """Run until told to end, or until the lease has run out.
+
+        :param heartbeat: where a byte is written in each turn.
+        """
+        os.set_blocking(heartbeat, False)
         processes.become_subreaper()
         wake_out, wake_in = socket.socketpair()
         for end in (wake_out, wake_in):
@@ -98,6 +107,8 @@ class Supervisor:
         self._watch(wake_out, lambda mask: wake_out.recv(4096))
         try:
             while self.running:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(heartbeat, b".")
                 for key, mask in self.selector.select(self._pause()):
                     key.data(mask)
                 self.runner.step()
@@ -105,6 +116,7 @@ class Supervisor:
                 if _now() > self.lease_end:
                     self.running = False
         finally:
+            os.close(heartbeat)
             listener.close()
             self._clean()
 
@@ -118,12 +130,23 @@ class Supervisor:
         return max(0.0, pause if due is None else min(pause, due))
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
+        strangers = [client for client in self.clients.values() if client.role is None]
+        if len(strangers) >= STRANGERS:
+            self._drop(strangers[0])
+        try:
             connection = listener.accept()[0]
-            connection.setblocking(False)
-            client = SupervisorClient(connection)
-            self.clients[connection.fileno()] = client
-            self._watch(connection, lambda mask: self._serve_client(client, mask))
+        except BlockingIOError:
+            return
+        except OSError:
+            # No descriptor is left: scripts have them, who may not keep the controller out.
+            asking = [client for client in self.clients.values() if client.role != "controller"]
+            if asking:
+                self._drop(asking[0])
+            return
+        connection.setblocking(False)
+        client = SupervisorClient(connection)
+        self.clients[connection.fileno()] = client
+        self._watch(connection, lambda mask: self._serve_client(client, mask))
 
     def _serve_client(self, client: SupervisorClient, mask: int) -> None:
         try:
@@ -132,6 +155,8 @@ class Supervisor:
             if mask & selectors.EVENT_READ:
                 for request in client.messages():
                     self._answer(client, request)
+                    if client.role is None:
+                        raise EOFError
         except EOFError:
             self._drop(client)
         else:
@@ -178,13 +203,13 @@ class Supervisor:
 
     def _op_hello(self, client: SupervisorClient, request: Message) -> Message:
         """Let a client in. ``after``: the number of the last event that a returning controller has seen."""
-        given = str(request.get("token", ""))
-        if hmac.compare_digest(given, self.token):
+        given = str(request.get("token", "")).encode(errors="replace")
+        if hmac.compare_digest(given, self.token.encode()):
             client.role = "controller"
             self.lease_end = _now() + self.lease
             self._forget_events(request.get("after", 0))
             return {"events": list(self.events), "time": time.time(), **self.runner.status()}
-        if hmac.compare_digest(given, self.script_token):
+        if hmac.compare_digest(given, self.script_token.encode()):
             client.role = "script"
             return {}
         raise NodeError("the token is not this run's")
@@ -394,17 +419,26 @@ def _now() -> float:
 def main() -> None:
     """Serve the run whose folder is named, ``python3 _supervisor.py FOLDER``, and stand guard over it.
 
-    This process is the guard: should the supervisor be killed, it ends what that has left, and takes back its changes.
+    This process is the guard: should the supervisor be killed, or hang, it ends what that has left, and takes back its
+    changes.
     """
     folder = Path(sys.argv[1])
     config = folders.take_config(folder)
     locks.take(folder)
+    reader, heartbeat = os.pipe()
     supervisor = os.fork()
     if supervisor == 0:
-        Supervisor(folder, config).serve()
+        os.close(reader)
+        Supervisor(folder, config).serve(heartbeat)
         return
+    os.close(heartbeat)
     processes.become_subreaper()
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(supervisor, signal.SIGTERM))
+    while select.select([reader], [], [], float(config["lease"]) + STUCK)[0]:
+        if not os.read(reader, 4096):
+            break
+    else:
+        os.kill(supervisor, signal.SIGKILL)
     while True:
         pid, status = os.wait()
         if pid == supervisor:

@@ -15,6 +15,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._errors import Coo
 from ansible_collections.lab.multidevice.plugins.module_utils._node._processes import die_with_parent
 
 START_TIMEOUT = 10.0
+# A run of a thousand machines needs 2 MB. What is more than that is what scripts send one another.
+MEMORY = "512mb"
 
 
 class RedisServer:
@@ -39,6 +41,8 @@ class RedisServer:
             "logfile": str(log),
             "save": "",
             "appendonly": "no",
+            "maxmemory": MEMORY,
+            "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         argv = [part for name, value in settings.items() for part in (f"--{name}", value)]

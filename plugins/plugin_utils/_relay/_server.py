@@ -11,6 +11,7 @@ import base64
 import contextlib
 import functools
 import logging
+import logging.handlers
 import os
 import shutil
 import sys
@@ -44,6 +45,7 @@ END_TIMEOUT = 15.0
 PIECE_TIMEOUT = 120.0
 ENDED = "the controller's ansible-playbook ended before the run did"
 LOG = logging.getLogger("multidevice.relay")
+LOG_LIMIT = 8 * 1048576
 
 
 class Relay:
@@ -443,10 +445,15 @@ _OPERATIONS: dict[str, t.Callable[[Relay, Message], t.Coroutine[t.Any, t.Any, Me
 }
 
 
+def log_file(folder: Path) -> logging.Handler:
+    """The log, and once as much of what came before."""
+    return logging.handlers.RotatingFileHandler(folder / "relay.log", maxBytes=LOG_LIMIT, backupCount=1)
+
+
 def main() -> None:
     """Serve one controller: ``_server.py FOLDER PID``."""
     folder = Path(sys.argv[1])
-    logging.basicConfig(filename=folder / "relay.log", level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(handlers=[log_file(folder)], level=logging.INFO, format="%(asctime)s %(message)s")
     asyncio.run(Relay(folder).serve(int(sys.argv[2])))
     # Threads that still try to reach the Redis that has just been ended would be waited for otherwise.
     os._exit(0)

@@ -330,6 +330,14 @@ def test_runs_are_purged_only_after_their_time_and_few_at_once(world: World) -> 
     assert len(left) == 2 + 2 and {f"{ids(other)[0]}.1", f"{ids(last)[0]}.1"} < set(left)
 
 
+@pytest.mark.parametrize("stray", ["x", "", "x.", "x.1.y", "x.-1", "x.99999999999999"])
+def test_what_is_no_run_is_in_nobodys_way(world: World, stray: str) -> None:
+    world.redis.zadd(f"{world.prefix}runs", {stray: 1})
+    plan = make_plan(one_server_and(1))
+    world.coordinator.registration.register(plan)
+    assert world.redis.zrange(f"{world.prefix}runs", 0, -1) == [f"{ids(plan)[0]}.2"]
+
+
 def test_a_short_run_does_not_shorten_what_all_runs_share(world: World) -> None:
     world.coordinator.registration.register(make_plan(one_server_and(1)), retention=3600)
     left = world.left()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +46,6 @@ if role client:
   fail:
 """
 COPIED = ("Makefile", "requirements.txt", "examples", "playbooks", "plugins", "roles", "meta", "galaxy.yml", "tools")
-
-_numbers = itertools.count(1)
 
 
 @dataclass
@@ -94,8 +92,8 @@ class Clone:
 @pytest.fixture
 def clone() -> t.Iterator[Clone]:
     # pytest's own folders are closed to others; the sockets below need a short path.
-    folder = Path("/var/tmp") / f"md-demo-{os.getpid()}-{next(_numbers)}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="md-demo-", dir="/var/tmp"))
+    folder.chmod(0o755)
     try:
         for name in COPIED:
             source = REPOSITORY / name

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -117,8 +118,8 @@ def test_a_script_inherits_no_rights_of_the_service() -> None:
     python = shutil.which("python3", path="/usr/bin:/bin")
     if python is None:
         pytest.skip("there is no python3 in /usr/bin for another user")
-    folder = Path("/tmp", f"md-capabilities-{os.getpid()}")
-    folder.mkdir()
+    # Another user reaches nothing in pytest's own folder.
+    folder = Path(tempfile.mkdtemp(prefix="md-capabilities-", dir="/tmp"))
     try:
         ours = "ansible_collections/lab/multidevice/plugins/module_utils"
         shutil.copytree(COLLECTIONS / ours, folder / "lib" / ours, ignore=shutil.ignore_patterns("__pycache__"))

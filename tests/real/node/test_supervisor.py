@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
+import json
 import os
 import signal
 import socket
@@ -348,14 +351,91 @@ def test_armed_tests_never_run_when_they_are_stopped_before(machine: Machine) ->
 # Who may speak, and what is said again
 
 
+def comes_in(connection: socket.socket, folder: Path) -> bool:
+    """Unlike a blocking socket, one with a time-out is refused while too many others wait to be let in."""
+    try:
+        connection.connect(str(folder / "socket"))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def said_to(folder: Path, line: bytes) -> tuple[bytes, bytes]:
+    """The answer to the first thing that somebody says, and what comes after it."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(folder / "socket"))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(line + b"\n")
+        lines = connection.makefile("rb")
+        try:
+            return lines.readline(), lines.readline()
+        except ConnectionResetError:
+            return b"", b""
+
+
 def test_only_who_knows_the_token_is_let_in(machine: Machine) -> None:
     folder, controller = machine.new_run()
     stranger = Controller(folder, token="guessed")
     assert stranger.hello == {"id": 1, "ok": False, "text": "the token is not this run's"}
-    assert not stranger.ask("end")["ok"]
-    assert not stranger.ask("start", phase="test", scripts=[], armed=False)["ok"]
-    stranger._connection.sendall(b"\n\0no json\n")
     assert stranger._lines.readline() == b""
+    for line in (
+        b'{"id": 1, "op": "end"}',
+        b'{"id": 1, "op": "start", "phase": "test", "scripts": [], "armed": false}',
+        '{"id": 1, "op": "hello", "token": "\u00e4"}'.encode(),
+    ):
+        answer, rest = said_to(folder, line)
+        assert not json.loads(answer)["ok"]
+        assert rest == b""
+    finish(controller)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"\0no json", b"[" * 200_000, b'{"op": "hello", "token": "' + b"x" * 5000 + b'"}']
+)
+def test_what_a_stranger_says_ends_its_own_connection_only(machine: Machine, line: bytes) -> None:
+    folder, controller = machine.new_run()
+    assert said_to(folder, line) == (b"", b"")
+    assert controller.ask("status")["ok"]
+    finish(controller)
+
+
+def test_a_controller_that_nests_too_deeply_is_not_heard(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    controller._connection.sendall(b"[" * 200_000 + b"\n")
+    assert controller._lines.readline() == b""
+    finish(Controller(folder))
+
+
+def test_strangers_keep_nobody_out(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    strangers = [socket.socket(socket.AF_UNIX) for _number in range(300)]
+    try:
+        for one in strangers:
+            one.settimeout(20)
+            wait_until("there is room", functools.partial(comes_in, one, folder), 20)
+        again = Controller(folder)
+        assert again.hello["ok"]
+        assert strangers[0].recv(1) == b""
+        finish(controller)
+    finally:
+        for one in strangers:
+            one.close()
+
+
+@pytest.mark.parametrize("leave", ["mkfifo", "ln -s {known}", "touch"])
+def test_what_another_script_has_put_in_the_place_of_output_is_replaced(
+    machine: Machine, tmp_path: Path, leave: str
+) -> None:
+    _folder, controller = machine.new_run()
+    known = tmp_path / "known"
+    known.write_text("known")
+    place = "; ".join(f"{leave.format(known=known)} ../test-second/{name}" for name in ("stdout", "stderr"))
+    first = script("test", f"mkdir -p ../test-second; {place}", name="first")
+    assert controller.run(first, script("test", "echo said", name="second"))["state"] == "finished"
+    files, _notes = controller.collect()
+    assert files["test-second/stdout"] == b"said\n"
+    assert known.read_text() == "known"
     finish(controller)
 
 
@@ -443,6 +523,14 @@ def test_a_killed_supervisor_takes_everything_with_it(machine: Machine) -> None:
     machine.assert_clean(20)
     assert [pid for pid in everything if _processes.is_alive(pid)] == []
     assert not _install.clean(folder)
+
+
+def test_a_supervisor_that_hangs_is_ended_with_everything_of_its(machine: Machine) -> None:
+    _folder, controller = machine.new_run(lease=2)
+    controller.ask("start", phase="test", scripts=[script("test", "sleep 600")], armed=False)
+    controller.wait_for("script", state="running")
+    os.kill(supervisor_of(controller), signal.SIGSTOP)
+    machine.assert_clean(60)
 
 
 def test_what_two_killed_processes_leave_is_cleaned_by_the_module(machine: Machine) -> None:
