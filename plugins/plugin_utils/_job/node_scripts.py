@@ -240,14 +240,18 @@ class _Walk:
         # Saved jobs have comments as keys that begin with ":#".
         if key in _DESCRIPTIONS or key in self._names.options or key.startswith(":#"):
             return
-        looks_like_one = value is None or isinstance(value, Block) or not is_shell_name(key)
         plain = self._names.not_executable(key)
-        near = "" if plain else self._names.near(key, 0.6 if looks_like_one else 0.85)
-        if not (looks_like_one or near or plain):
+        if plain:
+            # As a variable it would leave a run that is green and has tested nothing.
+            raise error_at(
+                place, key, f"names {plain}, which is not executable; chmod +x it, or give the key another name."
+            )
+        looks_like_one = value is None or isinstance(value, Block) or not is_shell_name(key)
+        near = self._names.near(key, 0.6 if looks_like_one else 0.85)
+        if not (looks_like_one or near):
             return
         fate = "exported as a variable" if is_shell_name(key) else "left out, as no variable can have that name either"
-        why = f"{plain} is not executable" if plain else f"no script of that name under {self._searched}"
-        self._warn(f"{place}: {shorten(key)}: {why}; {fate}.{near}")
+        self._warn(f"{place}: {shorten(key)}: no script of that name under {self._searched}; {fate}.{near}")
 
     def _call(self, use: _Use, kinds: t.Sequence[ScriptKind], by_script: _ByScript) -> None:
         key, value, place = use.entry.key, use.entry.value, use.entry.place

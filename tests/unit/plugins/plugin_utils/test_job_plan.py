@@ -132,11 +132,11 @@ def test_parts_of_a_program_run_each_in_its_turn(lab: JobLab) -> None:
 @pytest.mark.parametrize("path", ["tests/foo", "tests/deeper/foo", "programs/foo/run"])
 def test_a_file_that_is_not_executable_is_no_script(lab: JobLab, path: str) -> None:
     lab.write(f"tree/{path}", "#!/bin/sh\n")
-    plan = lab.plan(job("if role server:\n  foo:\nif role client:\n"))
-    assert plan["runs"][0]["nodes"][0]["scripts"] == []
-    (warning,) = plan["warnings"]
-    assert warning == (
-        f"{lab.folder}/jobs/job.yaml, line 3: foo: {lab.tree}/{path} is not executable; exported as a variable."
+    with pytest.raises(InputError) as refused:
+        lab.plan(job("if role server:\n  foo:\nif role client:\n"))
+    assert str(refused.value) == (
+        f'{lab.folder}/jobs/job.yaml, line 3, key "foo": names {lab.tree}/{path}, which is not executable; '
+        "chmod +x it, or give the key another name."
     )
 
 
@@ -1030,22 +1030,12 @@ def test_only_so_many_names_are_compared(lab: JobLab) -> None:
     assert [" netpref: " in warning for warning in helped] == [True, *[False] * 199, True]
 
 
-@pytest.mark.parametrize("value", ["", " 5"])
-@pytest.mark.parametrize(
-    ("key", "fate"),
-    [
-        ("netpref", "exported as a variable."),
-        ("net-pref", "left out, as no variable can have that name either."),
-    ],
-)
-def test_a_file_that_is_not_executable_is_named_whatever_the_value(
-    lab: JobLab, key: str, fate: str, value: str
-) -> None:
+@pytest.mark.parametrize("value", ["", " 5", " {a: 1}", " [1, 2]"])
+@pytest.mark.parametrize("key", ["netpref", "net-pref"])
+def test_a_file_that_is_not_executable_is_refused_whatever_the_value(lab: JobLab, key: str, value: str) -> None:
     lab.write(f"tree/tests/{key}", "#!/bin/sh\n")
-    plan = lab.plan(job(f"if role server:\n  {key}:{value}\nif role client:\n"))
-    assert plan["warnings"] == [
-        f"{lab.folder}/jobs/job.yaml, line 3: {key}: {lab.tree}/tests/{key} is not executable; {fate}"
-    ]
+    with pytest.raises(InputError, match=f'line 3, key "{key}": names .*/tests/{key}, which is not executable'):
+        lab.plan(job(f"if role server:\n  {key}:{value}\nif role client:\n"))
 
 
 def test_the_saved_job_keeps_what_a_role_sets_wherever_it_stands(lab: JobLab) -> None:
