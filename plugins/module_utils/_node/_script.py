@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
+import re
 import shutil
 import time
 import typing as t
@@ -26,6 +28,11 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
 TAIL_BYTES = 4096
 TAIL_LINES = 20
 ALMOST_FULL = 1048576
+# Where lkp-tests has its programs installed; a job says otherwise with a variable of this name.
+BENCHMARK_ROOT = "/lkp/benchmarks"
+LEFT_VARIABLES = "env.yaml"
+MAX_LEFT_BYTES = 65536
+_LEFT_VARIABLE = re.compile(r"[ \t]*([A-Za-z_][A-Za-z0-9_]*):(?:[ \t]+(.*))?")
 
 
 @dataclasses.dataclass
@@ -125,6 +132,29 @@ def cpu_shares(shares: dict[str, float]) -> dict[str, str]:
     return {name: str(max(1, int(cpus * share / 100))) for name, share in shares.items()}
 
 
+def left_variables(tmp: Path) -> dict[str, str]:
+    """What scripts before have left for those after them: lines ``name: value`` in ``$TMP/env.yaml``.
+
+    As in lkp-tests, all behind the name is its value, quotes too, and other lines mean nothing.
+
+    :raises OSError: there is something else than a file of a sensible size.
+    """
+    try:
+        with open_file(tmp, Path(LEFT_VARIABLES)) as stream:
+            data = stream.read(MAX_LEFT_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise OSError(error.errno, f"$TMP/{LEFT_VARIABLES} cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_LEFT_BYTES:
+        raise OSError(errno.EFBIG, f"$TMP/{LEFT_VARIABLES} has more than {MAX_LEFT_BYTES} bytes")
+    matches = map(_LEFT_VARIABLE.fullmatch, data.replace(b"\0", b"").decode(errors="surrogateescape").split("\n"))
+    left = {match.group(1): (match.group(2) or "").strip(" \t") for match in matches if match is not None}
+    # By it processes are found that are to be ended.
+    left.pop(processes.JOB_VARIABLE, None)
+    return left
+
+
 def base_environment(job_id: str, commands: Path) -> dict[str, str]:
     """What every script sees of the machine: its user, its locale, and a PATH that holds the system's programs."""
     kept = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ")
@@ -159,11 +189,16 @@ def arm(
     own(account, tmp)
     root = trees.get(script.root or "", "")
     variables = {
+        "BENCHMARK_ROOT": BENCHMARK_ROOT,
+        "RESULT_MNT": str(results),
+        "testcase": script.name,
         **environment,
+        **left_variables(tmp),
         **cpu_shares(script.cpu_shares),
         **script.env,
         "PATH": f"{environment['PATH']}:{root}/bin" if root else environment["PATH"],
         "RESULT_ROOT": str(folder),
+        "TMP_RESULT_ROOT": str(folder),
         "TMP": str(tmp),
         "LKP_SRC": root,
         processes.SCRIPT_VARIABLE: script.id,

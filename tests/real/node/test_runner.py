@@ -41,6 +41,68 @@ def states(node: Node) -> dict[str, str]:
     return {name: phase["state"] for name, phase in node.runner.status()["phases"].items()}
 
 
+# Variables
+
+
+@in_a_process_of_its_own
+def test_what_scripts_of_lkp_tests_are_given(node: Node) -> None:
+    names = ("BENCHMARK_ROOT", "TMP_RESULT_ROOT", "RESULT_MNT", "testcase")
+    shown = "; ".join(f'echo "${name}"' for name in names)
+    own = script(
+        "test", shown, name="own", env={"BENCHMARK_ROOT": "/opt/b", "testcase": "mine", "TMP_RESULT_ROOT": "/"}
+    )
+    node.run(script("test", shown, name="given"), own)
+    results = node.results
+    assert node.says("test-given").splitlines() == ["/lkp/benchmarks", f"{results}/test-given", str(results), "given"]
+    assert node.says("test-own").splitlines() == ["/opt/b", f"{results}/test-own", str(results), "mine"]
+
+
+@in_a_process_of_its_own
+def test_what_a_script_leaves_reaches_those_after_it(node: Node) -> None:
+    left = [
+        "mount_points: /a  /b ",
+        "exec_prefix:",
+        'quoted: "x"',
+        "nr: 3",
+        "no name: 1",
+        "9th: 1",
+        "# note: 1",
+        "url:stuck",
+        "RESULT_ROOT: /",
+        f"{_processes.JOB_VARIABLE}: other",
+        "PATH: /nowhere",
+    ]
+    lines = "\n".join(left)
+    shown = 'echo "[$mount_points][${exec_prefix-unset}][$quoted][$nr][${note-unset}][${url-unset}]"'
+    setup = script("setup", f"cat > $TMP/env.yaml <<'END'\n{lines}\nEND")
+    daemon = script("daemon", f"{shown}; sleep 600 & :", name="d")
+    assert node.run(setup, daemon, phase="daemon")["state"] == "finished"
+    test = script(
+        "test", f'{shown}; echo "$RESULT_ROOT"; echo "${{{_processes.JOB_VARIABLE}-unset}}"', name="t", env={"nr": "4"}
+    )
+    assert node.run(test)["state"] == "finished"
+    assert node.says("daemon-d").strip() == '[/a  /b][]["x"][3][unset][unset]'
+    assert node.says("test-t").splitlines() == ['[/a  /b][]["x"][4][unset][unset]', f"{node.results}/test-t", "unset"]
+
+
+@pytest.mark.parametrize(
+    ("leave", "why"),
+    [
+        ("ln -s /etc/passwd $TMP/env.yaml", "cannot be read"),
+        ("mkfifo $TMP/env.yaml", "cannot be read"),
+        ("mkdir $TMP/env.yaml", "cannot be read"),
+        (f"head -c {_script.MAX_LEFT_BYTES + 1} /dev/zero > $TMP/env.yaml", "more than 65536 bytes"),
+    ],
+)
+@in_a_process_of_its_own
+def test_nothing_but_a_file_of_variables_is_read(node: Node, leave: str, why: str) -> None:
+    assert node.run(script("setup", leave), phase="daemon")["state"] == "finished"
+    ended = node.run(script("test", "echo ran", name="t"))
+    assert ended["state"] == "failed"
+    assert ended["text"].startswith("test script t could not be started: $TMP/env.yaml ")
+    assert why in ended["text"]
+
+
 # Phases
 
 
