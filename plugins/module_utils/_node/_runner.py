@@ -27,6 +27,8 @@ from ansible_collections.lab.multidevice.plugins.module_utils._vocabulary import
 )
 
 TIMEOUT_GRACE = 1.0
+# A daemon forks twice, as a rule.
+GENERATIONS = 4
 KILL_AGAIN = 0.05
 
 
@@ -63,7 +65,20 @@ class Forked:
         :param others: processes and sessions that are known to be somebody else's. What is not, and has thrown its
             environment away, is taken for this daemon's too.
         """
+        found, unknown = self._seen(others)
+        # What was forked by a process that died while it was looked at is there now, and was not yet.
+        for _more in range(GENERATIONS):
+            if found or not unknown:
+                break
+            found, unknown = self._seen(others)
+        self.sessions.update(number for number in map(processes.session, found) if number is not None)
+        self.pids = found
+        return found
+
+    def _seen(self, others: t.Container[int] | None) -> tuple[set[int], bool]:
+        """Those that are found, and whether another has died before anybody could tell whose it was."""
         found = set()
+        unknown = False
         for pid in processes.descendants(os.getpid(), dead=True):
             # Read once: it is empty for a moment while a process runs another program.
             mark = processes.variable(pid, processes.SCRIPT_VARIABLE)
@@ -75,9 +90,9 @@ class Forked:
                 or (mark is None and others is not None and pid not in others and session not in others)
             ):
                 found.add(pid)
-        self.sessions.update(number for number in map(processes.session, found) if number is not None)
-        self.pids = found
-        return found
+            elif mark is None and not processes.is_alive(pid):
+                unknown = True
+        return found, unknown
 
 
 class Runner:

@@ -218,6 +218,8 @@ def test_a_daemon_that_fails_at_once_has_not(machine: Machine) -> None:
     finish(controller)
 
 
+# Longer than a daemon in the foreground has to start.
+LATE = "sleep 1.5"
 DIES = "until [ -e die ]; do sleep 0.02; done; echo gave up >&2;"
 
 
@@ -229,14 +231,18 @@ DIES = "until [ -e die ]; do sleep 0.02; done; echo gave up >&2;"
         (f"(setsid sh -c '{DIES} exit 4' &); exit 0", 4),
         (f"(setsid env -i sh -c '{DIES} exit 4' &); exit 0", 4),
         (f"(setsid sh -c '({DIES} exit 4) & exit 0' &); exit 0", 4),
+        (f"{LATE}; (setsid sh -c '({DIES} exit 4) & exit 0' &); exit 0", 4),
     ],
-    ids=["foreground", "killed", "forked", "forked without environment", "forked twice"],
+    ids=["foreground", "killed", "forked", "forked without environment", "forked twice", "forked twice, late"],
 )
 def test_a_daemon_that_dies_is_reported_with_its_last_output(machine: Machine, text: str, code: int) -> None:
     folder, controller = machine.new_run()
     # A daemon that forks away is ready when its script ends. Were it ready before, it would be a matter of time how it is known.
     ready = {"file": "here"} if "here" in text else None
     assert controller.run(script("daemon", text, ready=ready), phase="daemon")["state"] == "finished"
+    if ready is None:
+        # On a busy machine a shell may take longer to return than a daemon in the foreground has to start.
+        wait_until("its script has ended", lambda: controller.record("daemon-it")["state"] == "ended")
     (folder / "results" / "daemon-it" / "die").touch()
     died = controller.wait_for("died")
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
