@@ -173,7 +173,9 @@ class Supervisor:
             self.selector.modify(client.connection, wanted, self.selector.get_key(number).data)
 
     def _drop(self, client: SupervisorClient) -> None:
-        self.clients.pop(client.connection.fileno(), None)
+        # What it has said may still be waiting for its turn when it is dropped to make room.
+        if self.clients.pop(client.connection.fileno(), None) is None:
+            return
         self.selector.unregister(client.connection)
         client.connection.close()
         for number in [number for number, asker in self.asked.items() if asker is client]:

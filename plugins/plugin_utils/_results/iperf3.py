@@ -42,7 +42,7 @@ def numbers_in(text: str) -> Numbers:
 def errors_in(text: str) -> list[str]:
     """What iperf3 says that went wrong: it may have measured nothing, whatever the script made of that."""
     said = [document["error"] for document in _documents(text) if document.get("error")]
-    return [str(error)[:ERROR_LIMIT] for error in said[:ERRORS]]
+    return [error[:ERROR_LIMIT] if isinstance(error, str) else "an error without a text" for error in said[:ERRORS]]
 
 
 def _documents(text: str) -> t.Iterator[dict[str, t.Any]]:

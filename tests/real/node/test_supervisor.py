@@ -357,6 +357,10 @@ def test_armed_tests_never_run_when_they_are_stopped_before(machine: Machine) ->
 # Who may speak, and what is said again
 
 
+def sockets_of(pid: int) -> int:
+    return sum(os.readlink(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def comes_in(connection: socket.socket, folder: Path) -> bool:
     """Unlike a blocking socket, one with a time-out is refused while too many others wait to be let in."""
     try:
@@ -411,6 +415,31 @@ def test_a_controller_that_nests_too_deeply_is_not_heard(machine: Machine) -> No
     controller._connection.sendall(b"[" * 200_000 + b"\n")
     assert controller._lines.readline() == b""
     finish(Controller(folder))
+
+
+def test_a_stranger_who_has_said_something_is_closed_like_the_others(machine: Machine) -> None:
+    folder, controller = machine.new_run()
+    supervisor = supervisor_of(controller)
+    others = sockets_of(supervisor)
+    strangers = [socket.socket(socket.AF_UNIX) for _number in range(_supervisor.STRANGERS + 20)]
+    try:
+        for one in strangers[: _supervisor.STRANGERS]:
+            one.connect(str(folder / "socket"))
+        # It has let in all of them.
+        wait_until("all are let in", lambda: sockets_of(supervisor) == others + _supervisor.STRANGERS, 20)
+        # All of this is there at once when it goes on: those that are to make room have something to say.
+        os.kill(supervisor, signal.SIGSTOP)
+        for one in strangers[_supervisor.STRANGERS :]:
+            one.connect(str(folder / "socket"))
+        for one in strangers:
+            one.sendall(b"{")
+        os.kill(supervisor, signal.SIGCONT)
+        assert controller.ask("status")["ok"]
+        assert Controller(folder).hello["ok"]
+        finish(controller)
+    finally:
+        for one in strangers:
+            one.close()
 
 
 def test_strangers_keep_nobody_out(machine: Machine) -> None:

@@ -198,6 +198,7 @@ def test_of_very_many_numbers_some_are_kept(tmp_path: Path) -> None:
     [
         ("stdout", json.dumps(FAILED), "stdout: iperf3 says: unable to connect"),
         ("client.json", json.dumps(FAILED), "client.json: iperf3 says: unable to connect"),
+        ("stdout", json.dumps({**FAILED, "error": [[[1]]]}), "stdout: iperf3 says: an error without a text"),
         (
             "stdout",
             json.dumps({**FAILED, "error": "a\x1b[2Jb" + "x" * 400}),
